@@ -7,7 +7,7 @@ import type { MigrationInterface, QueryRunner } from 'typeorm';
  * attempt hash), so that there is nothing to fall out of step with. `phase` says only what the gateway itself decided.
  */
 export class GatewayBaseline1000 implements MigrationInterface {
-  name = 'GatewayBaseline1000';
+  name = 'GatewayBaseline0000000001000'; // TypeORM orders by the last 13 digits
 
   async up(runner: QueryRunner): Promise<void> {
     await runner.query(`

@@ -5,7 +5,7 @@ import type { MigrationInterface, QueryRunner } from 'typeorm';
  * Table names are unqualified and resolve by search_path, so that a rebuild is a fresh schema and a rename.
  */
 export class MirrorBaseline1001 implements MigrationInterface {
-  name = 'MirrorBaseline1001';
+  name = 'MirrorBaseline0000000001001'; // TypeORM orders by the last 13 digits
 
   async up(runner: QueryRunner): Promise<void> {
     await runner.query(`

@@ -1,0 +1,38 @@
+import { DataSource } from 'typeorm';
+import { GatewayBaseline1000 } from './migrations/1000-gateway-baseline.js';
+import { MirrorBaseline1001 } from './migrations/1001-mirror-baseline.js';
+
+export interface DataSourceSettings {
+  /** postgres://user:password@host:port/database */
+  url: string;
+  /** Shown in pg_stat_activity. */
+  applicationName: string;
+  /** Schemas that unqualified names resolve in, e.g. `mirror` for the indexer. Default: the role's own. */
+  searchPath?: string;
+  /** Connections at most, default 10. */
+  poolSize?: number;
+  /** Told of errors on idle connections (a restarted server); the pool replaces them by itself. */
+  onPoolError?: (error: Error) => void;
+}
+
+/** A TypeORM data source, not yet initialised. It never synchronises: the schema comes from the migrations listed here. */
+export function createDataSource(settings: DataSourceSettings): DataSource {
+  return new DataSource({
+    type: 'postgres',
+    url: settings.url,
+    applicationName: settings.applicationName,
+    poolSize: settings.poolSize ?? 10,
+    connectTimeoutMS: 5_000,
+    poolErrorHandler: (error: Error) => settings.onPoolError?.(error),
+    extra: {
+      keepAlive: true,
+      ...(settings.searchPath === undefined ? {} : { options: `-c search_path=${settings.searchPath}` }),
+    },
+    // Where TypeORM keeps its table of migrations; all of our SQL names its schema itself or resolves by search_path.
+    schema: 'public',
+    migrations: [GatewayBaseline1000, MirrorBaseline1001],
+    migrationsTableName: 'migration',
+    synchronize: false,
+    logging: false,
+  });
+}
