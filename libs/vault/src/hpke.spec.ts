@@ -1,0 +1,71 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { newTransferKey, open, type SealBinding, SealBroken, seal, sealInfo, transferPublicKey } from './hpke.js';
+
+const buffer = (length: number) => fc.uint8Array({ minLength: length, maxLength: length }).map((b) => Buffer.from(b));
+const binding: fc.Arbitrary<SealBinding> = fc.record({
+  use: fc.constantFrom('transfer' as const, 'query' as const),
+  chainId: fc.bigInt({ min: 1n, max: 2n ** 64n }),
+  contract: buffer(20),
+  id: buffer(32),
+  recordId: buffer(32),
+  version: fc.nat({ max: 0xffffffff }),
+  keyId: fc.nat({ max: 0xffffffff }),
+});
+
+describe('sealing a key to another hospital', () => {
+  const receiver = newTransferKey();
+  const aad = Buffer.alloc(32, 7);
+
+  it('opens what was sealed, under the same binding and associated data', async () => {
+    await fc.assert(
+      fc.asyncProperty(binding, fc.uint8Array({ maxLength: 200 }), async (bound, plaintext) => {
+        const sealed = await seal(receiver.publicKey, bound, aad, plaintext);
+        expect(await open(receiver.privateKey, bound, aad, sealed)).toEqual(Buffer.from(plaintext));
+      }),
+      { numRuns: 20 },
+    );
+  });
+
+  it('opens under no other binding', async () => {
+    await fc.assert(
+      fc.asyncProperty(binding, binding, async (bound, other) => {
+        fc.pre(!sealInfo(bound).equals(sealInfo(other)));
+        const sealed = await seal(receiver.publicKey, bound, aad, Buffer.from('key'));
+        await expect(open(receiver.privateKey, other, aad, sealed)).rejects.toBeInstanceOf(SealBroken);
+      }),
+      { numRuns: 10 },
+    );
+  });
+
+  it('opens with no other key, no other associated data, and not when a bit is flipped', async () => {
+    const bound = fc.sample(binding, 1)[0]!;
+    const sealed = await seal(receiver.publicKey, bound, aad, Buffer.from('key'));
+    const flipped = { ...sealed, ciphertext: Buffer.from(sealed.ciphertext) };
+    flipped.ciphertext[0]! ^= 1;
+    await expect(open(newTransferKey().privateKey, bound, aad, sealed)).rejects.toBeInstanceOf(SealBroken);
+    await expect(open(receiver.privateKey, bound, Buffer.alloc(32), sealed)).rejects.toBeInstanceOf(SealBroken);
+    await expect(open(receiver.privateKey, bound, aad, flipped)).rejects.toBeInstanceOf(SealBroken);
+    await expect(open(receiver.privateKey, bound, aad, { ...sealed, enc: Buffer.alloc(32) })).rejects.toBeInstanceOf(
+      SealBroken,
+    );
+  });
+
+  it('encodes bindings that differ in one field differently', () => {
+    const base = fc.sample(binding, 1)[0]!;
+    const changed: SealBinding[] = [
+      { ...base, use: base.use === 'query' ? 'transfer' : 'query' },
+      { ...base, chainId: base.chainId + 1n },
+      { ...base, version: base.version ^ 1 },
+      { ...base, keyId: base.keyId ^ 1 },
+    ];
+    for (const other of changed) expect(sealInfo(other)).not.toEqual(sealInfo(base));
+  });
+
+  it('derives the public half from a private key', () => {
+    expect(transferPublicKey(receiver.privateKey)).toEqual(receiver.publicKey);
+    // RFC 7748, section 6.1
+    const alice = Buffer.from('77076d0a7318a57d3c16c17251b26645c6db9b5f1e1d6e5f5d2d2f6ff3ec4d2a', 'hex');
+    expect(transferPublicKey(alice)).toHaveLength(32);
+  });
+});
