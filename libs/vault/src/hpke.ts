@@ -1,4 +1,3 @@
-import { createPrivateKey, createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { Aes256Gcm, CipherSuite, DhkemX25519HkdfSha256, HkdfSha256 } from '@hpke/core';
 
 /**
@@ -85,23 +84,6 @@ export async function open(privateKey: Buffer, binding: SealBinding, aad: Uint8A
   } catch (error) {
     throw new SealBroken(error);
   }
-}
-
-/** A new X25519 key pair, both halves raw (32 bytes). */
-export function newTransferKey(): { privateKey: Buffer; publicKey: Buffer } {
-  const jwk = generateKeyPairSync('x25519').privateKey.export({ format: 'jwk' });
-  return { privateKey: Buffer.from(jwk.d!, 'base64url'), publicKey: Buffer.from(jwk.x!, 'base64url') };
-}
-
-/** The public half (raw, 32 bytes) of a raw X25519 private key. */
-export function transferPublicKey(privateKey: Buffer): Buffer {
-  // RFC 8410: the fixed PKCS#8 head of an X25519 key, then the key
-  const der = Buffer.concat([
-    Buffer.from('302e020100300506032b656e04220420', 'hex'),
-    fixed(privateKey, KEY_BYTES, 'privateKey'),
-  ]);
-  const key = createPublicKey(createPrivateKey({ key: der, format: 'der', type: 'pkcs8' }));
-  return Buffer.from(key.export({ format: 'jwk' }).x!, 'base64url');
 }
 
 function fixed(value: Buffer, length: number, name: string): Buffer {

@@ -77,7 +77,12 @@ describe('requests between gateways', () => {
   };
   const signed = (over: Partial<HttpRequest> = {}, created = NOW): HttpRequest => {
     const request = { ...plain, ...over };
-    const headers = signRequest(request, { keyId: '1', privateKey, recipient: '2', created });
+    const headers = signRequest(request, {
+      keyId: '1',
+      sign: (m) => sign(null, m, privateKey),
+      recipient: '2',
+      created,
+    });
     return { ...request, headers: { ...request.headers, ...headers } };
   };
   const options = (over: Partial<VerifyOptions> = {}): VerifyOptions => {

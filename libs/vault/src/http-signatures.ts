@@ -1,4 +1,4 @@
-import { createHash, createPublicKey, type KeyObject, randomBytes, sign, timingSafeEqual, verify } from 'node:crypto';
+import { createHash, createPublicKey, type KeyObject, randomBytes, timingSafeEqual, verify } from 'node:crypto';
 
 /**
  * HTTP Message Signatures (RFC 9421) with Ed25519 over Content-Digest (RFC 9530), as one hospital's gateway signs its requests to another's.
@@ -16,7 +16,8 @@ export interface HttpRequest {
 
 export interface SignOptions {
   keyId: string;
-  privateKey: KeyObject;
+  /** Ed25519 signature (64 bytes) under the sender's identity key. */
+  sign(message: Buffer): Buffer;
   /** The hospital the request is meant for: a request to one hospital is worth nothing at another. */
   recipient: string;
   /** Unix seconds. */
@@ -79,7 +80,7 @@ export function signRequest(request: HttpRequest, options: SignOptions): Record<
     `;keyid="${options.keyId}";alg="ed25519";tag="${TAG}"`;
   const base = signatureBase({ ...request, headers: { ...request.headers, ...added } }, COMPONENTS, parameters);
   added['signature-input'] = `${LABEL}=${parameters}`;
-  added.signature = `${LABEL}=:${sign(null, Buffer.from(base), options.privateKey).toString('base64')}:`;
+  added.signature = `${LABEL}=:${options.sign(Buffer.from(base)).toString('base64')}:`;
   return added;
 }
 
