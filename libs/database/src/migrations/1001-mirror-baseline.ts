@@ -42,6 +42,9 @@ CREATE TABLE block (
   raw bytea,
   log_count integer NOT NULL,
   verified boolean NOT NULL,
+  -- the ledger's sequence and head after this block: where a reorganisation resumes, and what a proof starts from
+  sequence bigint NOT NULL,
+  head bytea NOT NULL,
   CONSTRAINT pk_block PRIMARY KEY (network, number),
   CONSTRAINT uq_block_hash UNIQUE (network, hash)
 );
@@ -72,6 +75,8 @@ CREATE INDEX ix_emr_event_request ON emr_event (request_id);
 CREATE INDEX ix_emr_event_record ON emr_event (record_id, network, sequence);
 CREATE INDEX ix_emr_event_actor ON emr_event (actor, network, sequence);
 CREATE INDEX ix_emr_event_block ON emr_event (network, block_number);
+-- What a projection is rebuilt from after a reorganisation; looks and refusals, nearly all of the volume, change no projection.
+CREATE INDEX ix_emr_event_change ON emr_event (network, record_id, sequence) WHERE type NOT IN ('RecordQueried', 'AccessDenied');
 CREATE TABLE orphaned_event (
   reorganisation_id bigint NOT NULL,
   LIKE emr_event,
@@ -239,6 +244,15 @@ CREATE TABLE checkpoint (
   proof jsonb,
   CONSTRAINT pk_checkpoint PRIMARY KEY (network, block_number)
 );
+
+-- Lets one statement write a whole commit and fail as a whole when anything landed otherwise than expected.
+CREATE FUNCTION assert_rows(what text, actual bigint, expected bigint) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+  IF actual <> expected THEN
+    RAISE EXCEPTION '% rows of % landed where % were expected', actual, what, expected USING ERRCODE = 'MR001';
+  END IF;
+  RETURN true;
+END $$;
 
 GRANT USAGE ON SCHEMA mirror TO emr_mirror, emr_gateway;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA mirror TO emr_mirror;
