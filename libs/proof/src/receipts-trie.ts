@@ -1,0 +1,46 @@
+import { RLP } from '@ethereumjs/rlp';
+import { orderedTrieRoot } from './ordered-trie.js';
+import { type Bytes, integer } from './rlp-values.js';
+
+export interface ReceiptLog {
+  address: Bytes;
+  topics: readonly Bytes[];
+  data: Bytes;
+}
+
+/** What a block's `receiptsRoot` commits to of each transaction. Transaction hash, sender and log index are not part of it. */
+export interface Receipt {
+  /** EIP-2718 type; 0 for legacy. */
+  type: number;
+  /** 1 success, 0 reverted (EIP-658, Byzantium and later). */
+  status: number;
+  cumulativeGasUsed: bigint;
+  logsBloom: Bytes;
+  logs: readonly ReceiptLog[];
+}
+
+/** The consensus encoding of a receipt: the leaf of the receipts trie. */
+export function encodeReceipt(receipt: Receipt): Buffer {
+  const body = RLP.encode([
+    integer(receipt.status),
+    integer(receipt.cumulativeGasUsed),
+    receipt.logsBloom,
+    receipt.logs.map((log) => [log.address, [...log.topics], log.data]),
+  ]);
+  return receipt.type === 0 ? Buffer.from(body) : Buffer.concat([Buffer.of(receipt.type), body]);
+}
+
+/** The `receiptsRoot` that exactly these receipts, in this order, give. */
+export function receiptsRoot(receipts: readonly Receipt[]): Buffer {
+  return orderedTrieRoot(receipts.map(encodeReceipt));
+}
+
+/** OR of the receipts' blooms: the block's `logsBloom`. */
+export function unionOfBlooms(receipts: readonly Receipt[]): Buffer {
+  const union = Buffer.alloc(256);
+  for (const { logs, logsBloom } of receipts) {
+    if (logs.length === 0) continue;
+    for (let index = 0; index < 256; index++) union[index] = (union[index] as number) | (logsBloom[index] as number);
+  }
+  return union;
+}
