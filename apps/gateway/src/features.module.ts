@@ -1,0 +1,7 @@
+import { Module } from '@nestjs/common';
+
+/** One line per feature. */
+@Module({
+  imports: [],
+})
+export class FeaturesModule {}

@@ -1,0 +1,33 @@
+import { type ArgumentMetadata, Injectable, type PipeTransform } from '@nestjs/common';
+import { type InputError, ProblemError } from '../../../../libs/platform/src/errors.js';
+
+/** More than this many complaints help nobody, and their number is up to the sender. */
+const MOST_ERRORS = 20;
+const DEEPEST_POINTER = 12;
+
+const prefix: Partial<Record<ArgumentMetadata['type'], string>> = { query: 'query', param: 'path' };
+
+/** Parses every argument that carries a schema, and says where it doesn't fit. Values are never echoed: they may be personal. */
+@Injectable()
+export class InputPipe implements PipeTransform {
+  async transform(value: unknown, metadata: ArgumentMetadata): Promise<unknown> {
+    const { schema } = metadata;
+    if (!schema || metadata.type === 'custom') return value;
+    const result = await schema['~standard'].validate(value);
+    if (!result.issues) return result.value;
+    const place = prefix[metadata.type];
+    const name = metadata.type === 'param' && metadata.data !== undefined ? [metadata.data] : [];
+    const errors = result.issues.slice(0, MOST_ERRORS).map((issue): InputError => {
+      const path = [...name, ...(issue.path ?? [])]
+        .slice(0, DEEPEST_POINTER)
+        .map((step) => String(typeof step === 'object' ? step.key : step).slice(0, 64));
+      return {
+        pointer: place
+          ? [place, ...path].join('/')
+          : path.map((s) => `/${s.replaceAll('~', '~0').replaceAll('/', '~1')}`).join(''),
+        message: issue.message.slice(0, 200),
+      };
+    });
+    throw new ProblemError('INVALID_INPUT', { errors });
+  }
+}
