@@ -361,6 +361,7 @@ export async function createHospitalDatabase(
     }
     await client.query(`GRANT emr_gateway TO ${name}_gateway`);
     await client.query(`GRANT emr_mirror TO ${name}_mirror`);
+    await client.query(`GRANT ${name}_gateway TO ${name}_owner`); // migrations also set rights on the queue's schema
     const { rowCount } = await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [name]);
     if (!rowCount) await client.query(`CREATE DATABASE ${name} OWNER ${name}_owner TEMPLATE template0`);
     await client.query(`REVOKE ALL ON DATABASE ${name} FROM PUBLIC`);
