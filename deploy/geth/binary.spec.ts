@@ -1,0 +1,73 @@
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { cacheDirectory, canSealClique, findGeth } from './binary.js';
+
+let dir: string;
+const warnings: string[] = [];
+const logger = { info: () => {}, warn: (line: string) => void warnings.push(line) };
+
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'emr-binary-'));
+  warnings.length = 0;
+});
+afterEach(() => rm(dir, { recursive: true, force: true }));
+
+async function fakeGeth(path: string, version: string): Promise<string> {
+  await mkdir(join(path, '..'), { recursive: true });
+  await writeFile(path, `#!/bin/sh\necho Geth\necho "Version: ${version}-stable"\n`);
+  await chmod(path, 0o755);
+  return path;
+}
+
+const look = (env: NodeJS.ProcessEnv) =>
+  findGeth({ env: { PATH: '/usr/bin:/bin', EMR_CACHE_DIR: join(dir, 'cache'), ...env }, logger, build: false });
+
+describe('which geth can seal Clique', () => {
+  it.each([
+    ['1.13.15', true],
+    ['1.11.6', true],
+    ['1.10.26', true],
+    ['1.10.8', false],
+    ['1.14.0', false],
+    ['1.16.3', false],
+    ['nonsense', false],
+  ])('%s: %s', (version, answer) => expect(canSealClique(version)).toBe(answer));
+});
+
+describe('finding a geth', () => {
+  it('prefers GETH_BIN', async () => {
+    const path = await fakeGeth(join(dir, 'mine', 'geth'), '1.13.14');
+    await fakeGeth(join(dir, 'cache', 'geth-1.13.15', 'geth'), '1.13.15');
+    expect(await look({ GETH_BIN: path })).toEqual({ path, version: '1.13.14' });
+  });
+
+  it('passes over one that is too new, says so, and takes the next', async () => {
+    const path = await fakeGeth(join(dir, 'cache', 'geth-1.13.15', 'geth'), '1.13.15');
+    await fakeGeth(join(dir, 'bin', 'geth'), '1.15.0');
+    expect(await look({ PATH: `${join(dir, 'bin')}:/usr/bin:/bin` })).toEqual({ path, version: '1.13.15' });
+    expect(warnings.join()).toContain('1.15.0');
+  });
+
+  it('passes over a program that is not geth', async () => {
+    const path = join(dir, 'bin', 'geth');
+    await mkdir(join(dir, 'bin'));
+    await writeFile(path, '#!/bin/sh\nexit 1\n');
+    await chmod(path, 0o755);
+    expect(await look({ GETH_BIN: path })).toBeUndefined();
+  });
+
+  it('names GETH_BIN when it points at nothing', async () => {
+    expect(await look({ GETH_BIN: join(dir, 'nowhere') })).toBeUndefined();
+    expect(warnings.join()).toContain('GETH_BIN');
+  });
+});
+
+describe('the cache folder', () => {
+  it('follows EMR_CACHE_DIR, then XDG_CACHE_HOME', () => {
+    expect(cacheDirectory({ EMR_CACHE_DIR: '/c', XDG_CACHE_HOME: '/x' })).toBe('/c');
+    expect(cacheDirectory({ XDG_CACHE_HOME: '/x' })).toBe('/x/emr-gateway');
+    expect(cacheDirectory({})).toMatch(/\.cache\/emr-gateway$/);
+  });
+});

@@ -1,0 +1,211 @@
+import { spawn } from 'node:child_process';
+import { access, constants, mkdir, rename, rm, stat } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { delimiter, join } from 'node:path';
+
+/** What takes a line of progress for a person to read. */
+export interface Logger {
+  info(message: string): void;
+  warn(message: string): void;
+}
+
+export interface GethBinary {
+  path: string;
+  version: string;
+}
+
+/** The operational default: the last release that seals Clique. */
+export const GETH_VERSION = '1.13.15';
+const MODULE = `github.com/ethereum/go-ethereum/cmd/geth@v${GETH_VERSION}`;
+
+/** Folder for what is built or downloaded once: $EMR_CACHE_DIR, else $XDG_CACHE_HOME/emr-gateway, else ~/.cache/emr-gateway. */
+export function cacheDirectory(env: NodeJS.ProcessEnv): string {
+  return env.EMR_CACHE_DIR || join(env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'emr-gateway');
+}
+
+/**
+ * Whether this release can seal Clique and has what the stack calls: 1.10.20 brought `debug_getRawBlock` and the
+ * authrpc flags, 1.14 lost Clique.
+ */
+export function canSealClique(version: string): boolean {
+  const match = /^(\d+)\.(\d+)\.(\d+)/.exec(version);
+  if (!match) return false;
+  const [major, minor, patch] = match.slice(1).map(Number) as [number, number, number];
+  if (major !== 1) return false;
+  return minor === 10 ? patch >= 20 : minor >= 11 && minor <= 13;
+}
+
+/** Release of a geth binary, such as "1.13.15"; undefined when it doesn't run or isn't geth. */
+export async function gethVersion(path: string): Promise<string | undefined> {
+  const result = await run(path, ['version'], { timeoutMs: 15_000 }).catch(() => undefined);
+  if (result?.code !== 0) return undefined;
+  return /^Version:\s*(\d+\.\d+\.\d+)/m.exec(result.output)?.[1];
+}
+
+/**
+ * A geth that can seal Clique: $GETH_BIN, `geth` on the PATH, the cached build, else one made with the Go toolchain.
+ * @returns undefined when there is none and none can be built; the reason has been logged
+ */
+export async function findGeth(options: {
+  env: NodeJS.ProcessEnv;
+  logger: Logger;
+  /** false: only look, never build */
+  build?: boolean;
+}): Promise<GethBinary | undefined> {
+  const { env, logger } = options;
+  const cached = join(cacheDirectory(env), `geth-${GETH_VERSION}`, 'geth');
+  const candidates = [
+    ...(env.GETH_BIN ? [{ path: env.GETH_BIN, name: 'GETH_BIN' }] : []),
+    ...(await onPath('geth', env)).map((path) => ({ path, name: 'the geth on the PATH' })),
+    { path: cached, name: 'the cached geth' },
+  ];
+  for (const { path, name } of candidates) {
+    if (!(await isExecutable(path))) {
+      if (name === 'GETH_BIN') logger.warn(`GETH_BIN is not an executable file: ${path}`);
+      continue;
+    }
+    const version = await gethVersion(path);
+    if (version && canSealClique(version)) return { path, version };
+    logger.warn(
+      `${name} (${path}) is ${version ? `version ${version}, which can't` : 'no geth that could'} seal Clique`,
+    );
+  }
+  if (options.build === false) return undefined;
+  return buildGeth(cached, env, logger);
+}
+
+async function buildGeth(target: string, env: NodeJS.ProcessEnv, logger: Logger): Promise<GethBinary | undefined> {
+  const [go] = await onPath('go', env);
+  if (!go) {
+    logger.warn(`no geth that can seal Clique, and no Go toolchain to build geth ${GETH_VERSION} with`);
+    return undefined;
+  }
+  const goVersion = /go(\d+)\.(\d+)/.exec((await run(go, ['version'], { timeoutMs: 30_000 })).output);
+  // From Go 1.23 the linker refuses a reference geth 1.13 makes into the runtime; before, the flag is unknown.
+  const flags =
+    Number(goVersion?.[2] ?? 0) >= 23 || Number(goVersion?.[1] ?? 1) > 1 ? ['-ldflags=-checklinkname=0'] : [];
+
+  await mkdir(join(target, '..', '..'), { recursive: true });
+  return withBuildLock(`${join(target, '..')}.lock`, logger, async () => {
+    const already = (await isExecutable(target)) ? await gethVersion(target) : undefined;
+    if (already) return { path: target, version: already };
+
+    logger.info(`building geth ${GETH_VERSION} with ${go}: once, it takes a minute or two`);
+    const partial = `${join(target, '..')}.partial-${process.pid}`;
+    await rm(partial, { recursive: true, force: true });
+    await mkdir(partial, { recursive: true });
+    const started = Date.now();
+    let packages = 0;
+    let lastLine = '';
+    const tick = setInterval(() => {
+      const seconds = Math.round((Date.now() - started) / 1000);
+      logger.info(`building geth ${GETH_VERSION}: ${packages} packages compiled, ${seconds} s`);
+    }, 5_000);
+    try {
+      const result = await run(go, ['install', '-v', '-trimpath', ...flags, MODULE], {
+        // go says "cannot install, GOBIN must be an absolute path" otherwise; other settings (proxy, cache) stay the user's
+        env: { ...env, GOBIN: partial, GOFLAGS: env.GOFLAGS ?? '', GO111MODULE: 'on' },
+        timeoutMs: 15 * 60_000,
+        onLine: (line) => {
+          lastLine = line;
+          if (/^[\w.-]+(\/[\w.@-]+)*$/.test(line)) packages += 1;
+        },
+      });
+      if (result.code !== 0) {
+        logger.warn(`geth could not be built: ${lastLine || `go ended with ${result.code}`}`);
+        return undefined;
+      }
+      await rm(join(target, '..'), { recursive: true, force: true });
+      await rename(partial, join(target, '..'));
+    } finally {
+      clearInterval(tick);
+      await rm(partial, { recursive: true, force: true });
+    }
+    const version = await gethVersion(target);
+    if (!version) {
+      logger.warn(`the geth just built does not run: ${target}`);
+      return undefined;
+    }
+    logger.info(`geth ${version} built in ${Math.round((Date.now() - started) / 1000)} s: ${target}`);
+    return { path: target, version };
+  });
+}
+
+/** Only one process builds; the others wait for it. A lock older than a build can last is a dead process's. */
+async function withBuildLock<T>(lock: string, logger: Logger, work: () => Promise<T>): Promise<T> {
+  for (let said = false; ; ) {
+    try {
+      await mkdir(lock);
+      break;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+      const age = Date.now() - ((await stat(lock).catch(() => undefined))?.mtimeMs ?? Date.now());
+      if (age > 16 * 60_000) await rm(lock, { recursive: true, force: true });
+      if (!said) logger.info('another process is building geth; waiting for it');
+      said = true;
+      await new Promise((resolve) => setTimeout(resolve, 1_000));
+    }
+  }
+  const release = () => rm(lock, { recursive: true, force: true });
+  const onSignal = () => void release();
+  process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
+  try {
+    return await work();
+  } finally {
+    process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
+    await release();
+  }
+}
+
+async function onPath(name: string, env: NodeJS.ProcessEnv): Promise<string[]> {
+  const found: string[] = [];
+  // Where the Go installer puts itself is often missing from the PATH of a service or a cron job.
+  const extra = name === 'go' ? ['/usr/local/go/bin'] : [];
+  for (const directory of [...(env.PATH ?? '').split(delimiter), ...extra]) {
+    if (directory && (await isExecutable(join(directory, name)))) found.push(join(directory, name));
+  }
+  return found;
+}
+
+async function isExecutable(path: string): Promise<boolean> {
+  try {
+    await access(path, constants.X_OK);
+    return (await stat(path)).isFile();
+  } catch {
+    return false;
+  }
+}
+
+/** Runs a program to its end. `output` is stdout and stderr as they came. @throws Error when it can't start or takes too long */
+export function run(
+  command: string,
+  args: string[],
+  options: { env?: NodeJS.ProcessEnv; timeoutMs: number; onLine?: (line: string) => void },
+): Promise<{ code: number | null; output: string }> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { env: options.env ?? process.env, stdio: ['ignore', 'pipe', 'pipe'] });
+    let output = '';
+    let rest = '';
+    const take = (chunk: Buffer) => {
+      const text = chunk.toString('utf8');
+      output = (output + text).slice(-200_000);
+      const lines = (rest + text).split('\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines) if (line.trim()) options.onLine?.(line.trim());
+    };
+    child.stdout.on('data', take);
+    child.stderr.on('data', take);
+    const timer = setTimeout(() => {
+      child.kill('SIGKILL');
+      reject(new Error(`${command} ${args[0] ?? ''} took longer than ${options.timeoutMs / 1000} s`));
+    }, options.timeoutMs);
+    child.once('error', (error) => {
+      clearTimeout(timer);
+      reject(error);
+    });
+    child.once('close', (code) => {
+      clearTimeout(timer);
+      resolve({ code, output });
+    });
+  });
+}

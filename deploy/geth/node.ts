@@ -1,0 +1,207 @@
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { computeAddress, encryptKeystoreJson } from 'ethers';
+import { type GethBinary, type Logger, run } from './binary.js';
+import { startProcess, stopLeftover } from './child-process.js';
+import type { Genesis } from './genesis.js';
+import { ipcCall, ipcPathFor } from './ipc.js';
+
+export interface NodeOptions {
+  geth: GethBinary;
+  /** the node's own folder: chain, keystore, socket, log */
+  dir: string;
+  genesis: Genesis;
+  networkId: number;
+  /** 32-byte private key that seals; imported into the node's keystore at first start. Without it the node only follows. */
+  sealerKey?: Buffer;
+  /** whether to seal from the first moment; false: `startSealing()` later, once the chain is known to be whole */
+  bootMine: boolean;
+  /** TCP port for peers; without it the node listens for none */
+  p2pPort?: number;
+  /** address the peer port binds to; 127.0.0.1 unless told */
+  p2pHost?: string;
+  /**
+   * How many other nodes the network has, as far as known (50 unless told). Below five peers geth waits up to ten seconds
+   * before it catches up, unless it can't have more than these.
+   */
+  maxPeers?: number;
+  /** off unless given; refused for a sealer: whoever reaches the port could send from the unlocked key */
+  httpPort?: number;
+  logger: Logger;
+}
+
+export interface GethNode {
+  kind: 'geth';
+  ipcPath: string;
+  /** what a peer passes to admin_addPeer; undefined for a node that listens for no peers */
+  enode: string | undefined;
+  pid: number;
+  genesisHash: string;
+  ended: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
+  startSealing(): Promise<void>;
+  stop(): Promise<void>;
+  kill(): Promise<void>;
+}
+
+/**
+ * Starts geth on `dir` and waits until it answers over IPC.
+ * @throws Error when it ends or doesn't answer, with the last lines of its log; when `dir` holds another chain
+ */
+export async function startNode(options: NodeOptions): Promise<GethNode> {
+  if (options.httpPort !== undefined && options.sealerKey) throw new Error('a sealing node offers no HTTP');
+  const dir = resolve(options.dir);
+  await mkdir(dir, { recursive: true, mode: 0o700 });
+  if (await stopLeftover(pidFile(dir), dir)) options.logger.warn(`stopped a node an earlier run left on ${dir}`);
+  await initialise(options.geth, dir, options.genesis);
+  const sealer = options.sealerKey ? await importSealer(dir, options.sealerKey) : undefined;
+  const ipcPath = ipcPathFor(dir);
+  await rm(ipcPath, { force: true });
+
+  const logFile = join(dir, 'geth.log');
+  const child = startProcess({
+    command: options.geth.path,
+    args: await gethArguments(options, dir, ipcPath, sealer),
+    logFile,
+    pidFile: pidFile(dir),
+  });
+  try {
+    const genesisHash = await answering(ipcPath, child.ended);
+    const info = await ipcCall<{ enode: string }>(ipcPath, 'admin_nodeInfo');
+    return {
+      kind: 'geth',
+      ipcPath,
+      enode: options.p2pPort === undefined ? undefined : info.enode,
+      pid: child.pid,
+      genesisHash,
+      ended: child.ended,
+      startSealing: async () => {
+        if (!sealer) throw new Error(`the node on ${dir} has no sealer key`);
+        await ipcCall(ipcPath, 'miner_start');
+        if (!(await ipcCall<boolean>(ipcPath, 'eth_mining')))
+          throw new Error(`the node on ${dir} did not start sealing`);
+      },
+      stop: () => child.stop(),
+      kill: () => child.kill(),
+    };
+  } catch (error) {
+    await child.kill();
+    throw new Error(`geth on ${dir} did not start: ${(error as Error).message}\n${await lastLines(logFile)}`, {
+      cause: error,
+    });
+  }
+}
+
+/** Writes the genesis block once. @throws Error when the folder already holds a chain with another genesis */
+export async function initialise(geth: GethBinary, dir: string, genesis: Genesis): Promise<void> {
+  const file = join(dir, 'genesis.json');
+  const text = `${JSON.stringify(genesis, null, 2)}\n`;
+  const marker = join(dir, 'initialised');
+  if (existsSync(marker)) {
+    if ((await readFile(file, 'utf8')) !== text) throw new Error(`${dir} holds a chain with another genesis`);
+    return;
+  }
+  await mkdir(dir, { recursive: true, mode: 0o700 });
+  await writeFile(file, text);
+  const result = await run(geth.path, ['--datadir', dir, '--verbosity', '2', 'init', file], { timeoutMs: 60_000 });
+  if (result.code !== 0) throw new Error(`geth init failed on ${dir}:\n${result.output.slice(-2_000)}`);
+  await writeFile(marker, '');
+}
+
+/** Imports a file of RLP-encoded blocks, one after the other, into a stopped node. @throws Error with geth's words */
+export async function importBlocks(geth: GethBinary, dir: string, file: string): Promise<void> {
+  const result = await run(
+    geth.path,
+    [
+      '--datadir',
+      resolve(dir),
+      '--gcmode',
+      'archive',
+      '--syncmode',
+      'full',
+      '--txlookuplimit',
+      '0',
+      '--verbosity',
+      '2',
+      'import',
+      file,
+    ],
+    { timeoutMs: 30 * 60_000 },
+  );
+  if (result.code !== 0) throw new Error(`geth import failed on ${dir}:\n${result.output.slice(-2_000)}`);
+}
+
+async function gethArguments(options: NodeOptions, dir: string, ipcPath: string, sealer?: string): Promise<string[]> {
+  const config = join(dir, 'geth.toml');
+  // Only the file can say which address the peer port binds to; the flag takes a port alone and means every interface.
+  const listen = options.p2pPort === undefined ? '' : `${options.p2pHost ?? '127.0.0.1'}:${options.p2pPort}`;
+  await writeFile(config, `[Node.P2P]\nListenAddr = ${JSON.stringify(listen)}\nNoDiscovery = true\n`);
+  return [
+    ...['--config', config, '--datadir', dir, '--ipcpath', ipcPath, '--networkid', String(options.networkId)],
+    // archive: each block's state is on disk before the next, so a killed node comes back with its head
+    ...['--gcmode', 'archive', '--syncmode', 'full', '--txlookuplimit', '0', '--cache', '256'],
+    ...['--nodiscover', '--maxpeers', String(options.p2pPort === undefined ? 0 : (options.maxPeers ?? 50))],
+    ...['--nat', options.p2pHost && options.p2pHost !== '127.0.0.1' ? 'none' : 'extip:127.0.0.1'],
+    // the engine port can't be turned off: any free one, loopback, behind its own secret
+    ...['--authrpc.addr', '127.0.0.1', '--authrpc.port', '0', '--authrpc.jwtsecret', join(dir, 'engine.secret')],
+    // the default limit pulls the genesis limit down block by block
+    ...['--miner.gaslimit', String(Number(options.genesis.gasLimit)), '--miner.gasprice', '0'],
+    // room for one relayer with everything in flight; the defaults drop a burst
+    ...['--txpool.accountslots', '8192', '--txpool.globalslots', '32768'],
+    ...['--txpool.accountqueue', '8192', '--txpool.globalqueue', '32768', '--txpool.lifetime', '24h'],
+    ...(options.geth.version.startsWith('1.13.')
+      ? ['--rpc.batch-request-limit', '10000', '--rpc.batch-response-max-size', '250000000']
+      : []),
+    ...['--verbosity', '2'], // at 3 a busy local network logs gigabytes a day
+    ...(sealer ? ['--unlock', sealer, '--password', passwordFile(dir), '--miner.etherbase', sealer] : []),
+    ...(sealer && options.bootMine ? ['--mine'] : []),
+    ...(options.httpPort === undefined
+      ? []
+      : ['--http', '--http.addr', '127.0.0.1', '--http.port', String(options.httpPort), '--http.api', 'eth,net,web3']),
+  ];
+}
+
+/** Puts the sealer's key into the node's keystore, under a password of the folder's own. @returns its address */
+async function importSealer(dir: string, key: Buffer): Promise<string> {
+  const hex = `0x${key.toString('hex')}`;
+  const address = computeAddress(hex).toLowerCase();
+  const keystore = join(dir, 'keystore');
+  const file = join(keystore, `sealer-${address.slice(2)}.json`);
+  if (existsSync(file) && existsSync(passwordFile(dir))) return address;
+  await mkdir(keystore, { recursive: true, mode: 0o700 });
+  if (!existsSync(passwordFile(dir))) {
+    await writeFile(passwordFile(dir), `${randomBytes(24).toString('base64url')}\n`, { mode: 0o600 });
+  }
+  const password = (await readFile(passwordFile(dir), 'utf8')).trim();
+  // The password is random: stretching it would only slow the start.
+  const json = await encryptKeystoreJson({ address, privateKey: hex }, password, { scrypt: { N: 4096, r: 8, p: 1 } });
+  await writeFile(file, json, { mode: 0o600 });
+  return address;
+}
+
+/** Waits for the node's first answer. @returns hash of block 0 */
+async function answering(ipcPath: string, ended: Promise<{ code: number | null }>): Promise<string> {
+  let end: { code: number | null } | undefined;
+  void ended.then((value) => {
+    end = value;
+  });
+  for (const deadline = Date.now() + 60_000; Date.now() < deadline; ) {
+    if (end) throw new Error(`it ended with code ${end.code}`);
+    try {
+      const block = await ipcCall<{ hash: string }>(ipcPath, 'eth_getBlockByNumber', ['0x0', false], 5_000);
+      return block.hash;
+    } catch {
+      await new Promise((wake) => setTimeout(wake, 50));
+    }
+  }
+  throw new Error('no answer over IPC in 60 s');
+}
+
+const pidFile = (dir: string) => join(dir, 'geth.pid');
+const passwordFile = (dir: string) => join(dir, 'sealer.password');
+
+async function lastLines(file: string): Promise<string> {
+  const text = await readFile(file, 'utf8').catch(() => '');
+  return text.split('\n').slice(-12).join('\n');
+}
