@@ -5,7 +5,16 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import secp256k1 from 'secp256k1';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createVault, openVault, rotateVault, UnwrapError, type Vault, verifyIdentitySignature } from './vault.js';
+import {
+  createVault,
+  openVault,
+  packWrapped,
+  rotateVault,
+  UnwrapError,
+  unpackWrapped,
+  type Vault,
+  verifyIdentitySignature,
+} from './vault.js';
 
 const CHEAP = 2 ** 10;
 const bytes = (length: number) => fc.uint8Array({ minLength: length, maxLength: length }).map((a) => Buffer.from(a));
@@ -81,6 +90,12 @@ describe('wrap', () => {
       }),
       { numRuns: 50 },
     );
+  });
+
+  it('survives being packed into one value', () => {
+    const sealed = vault.wrap(Buffer.from('x'), Buffer.from('a'));
+    expect(unpackWrapped(packWrapped(sealed))).toEqual(sealed);
+    expect(() => vault.unwrap(unpackWrapped(Buffer.alloc(0)), Buffer.from('a'))).toThrow(UnwrapError);
   });
 
   it('never opens what is too short', () => {

@@ -29,6 +29,18 @@ export interface Wrapped {
   bytes: Buffer;
 }
 
+/** One value of a `Wrapped`, for places with a single column: length of the key id (1) ‖ key id ‖ bytes. */
+export function packWrapped({ kekId, bytes }: Wrapped): Buffer {
+  const id = Buffer.from(kekId, 'ascii');
+  return Buffer.concat([Buffer.of(id.length), id, bytes]);
+}
+
+/** Reverse of `packWrapped`; what it makes of other bytes does not unwrap. */
+export function unpackWrapped(packed: Buffer): Wrapped {
+  const end = 1 + (packed[0] ?? 0);
+  return { kekId: packed.toString('ascii', 1, end), bytes: packed.subarray(end) };
+}
+
 /** What sealed key or data does not open: other key, other associated data, or altered bytes. */
 export class UnwrapError extends Error {}
 
