@@ -112,6 +112,11 @@ export const catalogue = {
     retryable: true,
     sentence: 'The other hospital did not answer in time; try again later.',
   },
+  ISSUER_UNAVAILABLE: {
+    status: 503,
+    retryable: true,
+    sentence: 'The keys of the token issuer are out of reach; try again as Retry-After says.',
+  },
   CHAIN_UNAVAILABLE: {
     status: 503,
     retryable: true,
