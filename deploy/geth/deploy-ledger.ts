@@ -1,17 +1,7 @@
-import { Interface, Transaction, Wallet } from 'ethers';
-import { abi, bytecode } from '../../libs/contracts/src/generated/emr-ledger.js';
+import { Transaction, Wallet } from 'ethers';
+import { deploymentData, type HospitalEntry } from '../../libs/contracts/src/deployment.js';
+import { toHex } from '../../libs/platform/src/bytes.js';
 import { ipcCall } from './ipc.js';
-
-/** A founding hospital, as the constructor takes it (IEmrLedger.HospitalEntry); values 0x-hex. */
-export interface HospitalEntry {
-  id: number;
-  registrar: string;
-  relayers: string[];
-  identityKey: string;
-  transferKey: string;
-  transferKeyId: number;
-  endpointHash: string;
-}
 
 export interface Deployment {
   contract: string;
@@ -38,16 +28,6 @@ export async function deployLedger(options: {
 }): Promise<Deployment> {
   const { ipcPath } = options;
   const wallet = new Wallet(`0x${options.deployerKey.toString('hex')}`);
-  const entries = options.hospitals.map((hospital) => [
-    hospital.id,
-    hospital.registrar,
-    hospital.relayers,
-    hospital.identityKey,
-    hospital.transferKey,
-    hospital.transferKeyId,
-    hospital.endpointHash,
-  ]);
-  const args = new Interface(abi).encodeDeploy([entries, options.threshold]);
   const nonce = await ipcCall<string>(ipcPath, 'eth_getTransactionCount', [wallet.address, 'latest']);
   const transaction = Transaction.from({
     type: 0,
@@ -55,7 +35,7 @@ export async function deployLedger(options: {
     nonce: Number(nonce),
     gasPrice: 0,
     gasLimit: DEPLOYMENT_GAS,
-    data: bytecode + args.slice(2),
+    data: toHex(deploymentData(options.hospitals, options.threshold)),
   });
   transaction.signature = wallet.signingKey.sign(transaction.unsignedHash);
   const hash = await ipcCall<string>(ipcPath, 'eth_sendRawTransaction', [transaction.serialized]);

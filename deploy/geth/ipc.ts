@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
-import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { connectRpc } from '../../libs/chain-client/src/rpc/transport.js';
 
 // 107 bytes on Linux, 103 on macOS; a longer path is silently unusable.
 const LONGEST_SOCKET_PATH = 103;
@@ -22,36 +22,13 @@ export function ipcPathFor(directory: string): string {
 
 /**
  * One JSON-RPC call over a connection of its own: for the few control calls (peers, mining), not for traffic.
- * @throws Error with the node's message, or when nobody answers in time
+ * @throws RpcError with the node's message, or when nobody answers in time
  */
-export function ipcCall<T>(path: string, method: string, params: unknown[] = [], timeoutMs = 10_000): Promise<T> {
-  return new Promise<T>((resolve, reject) => {
-    const socket = connect(path);
-    let text = '';
-    const finish = (act: () => void) => {
-      clearTimeout(timer);
-      socket.destroy();
-      act();
-    };
-    const timer = setTimeout(
-      () => finish(() => reject(new Error(`${method}: no answer from ${path} in ${timeoutMs} ms`))),
-      timeoutMs,
-    );
-    socket.setEncoding('utf8');
-    socket.once('connect', () => socket.write(JSON.stringify({ jsonrpc: '2.0', id: 1, method, params })));
-    socket.once('error', (error) => finish(() => reject(error)));
-    socket.once('close', () => finish(() => reject(new Error(`${method}: ${path} closed the connection`))));
-    socket.on('data', (chunk: string) => {
-      text += chunk;
-      let answer: { result?: T; error?: { message: string } };
-      try {
-        answer = JSON.parse(text);
-      } catch {
-        return; // not all of it yet
-      }
-      finish(() =>
-        answer.error ? reject(new Error(`${method}: ${answer.error.message}`)) : resolve(answer.result as T),
-      );
-    });
-  });
+export async function ipcCall<T>(path: string, method: string, params: unknown[] = [], timeoutMs = 10_000): Promise<T> {
+  const rpc = connectRpc(path, { timeoutMs });
+  try {
+    return await rpc.request<T>(method, params);
+  } finally {
+    await rpc.close();
+  }
 }

@@ -24,7 +24,8 @@ export interface NodeOptions {
   p2pHost?: string;
   /**
    * How many other nodes the network has, as far as known (50 unless told). Below five peers geth waits up to ten seconds
-   * before it catches up, unless it can't have more than these.
+   * before it catches up, unless it can't have more than these. Every peer is a trusted one (peering.ts), so the limit
+   * turns away nobody.
    */
   maxPeers?: number;
   /** off unless given; refused for a sealer: whoever reaches the port could send from the unlocked key */
@@ -136,7 +137,7 @@ async function gethArguments(options: NodeOptions, dir: string, ipcPath: string,
   const config = join(dir, 'geth.toml');
   // Only the file can say which address the peer port binds to; the flag takes a port alone and means every interface.
   const listen = options.p2pPort === undefined ? '' : `${options.p2pHost ?? '127.0.0.1'}:${options.p2pPort}`;
-  await writeFile(config, `[Node.P2P]\nListenAddr = ${JSON.stringify(listen)}\nNoDiscovery = true\n`);
+  await writeFile(config, `[Node.P2P]\nListenAddr = ${JSON.stringify(listen)}\nNoDiscovery = true\nDialRatio = 1\n`);
   return [
     ...['--config', config, '--datadir', dir, '--ipcpath', ipcPath, '--networkid', String(options.networkId)],
     // archive: each block's state is on disk before the next, so a killed node comes back with its head

@@ -5,10 +5,12 @@ import { join } from 'node:path';
 import { computeAddress } from 'ethers';
 import { type AnvilNode, startAnvil } from '../../deploy/geth/anvil.js';
 import { findGeth, type GethBinary, type Logger } from '../../deploy/geth/binary.js';
-import { deployLedger, type HospitalEntry } from '../../deploy/geth/deploy-ledger.js';
+import { deployLedger } from '../../deploy/geth/deploy-ledger.js';
 import { cliqueGenesis } from '../../deploy/geth/genesis.js';
 import { type GethNode, startNode } from '../../deploy/geth/node.js';
 import { addPeers, peerCount } from '../../deploy/geth/peering.js';
+import type { HospitalEntry } from '../../libs/contracts/src/deployment.js';
+import { fromHex } from '../../libs/platform/src/bytes.js';
 
 /** A hospital on the test chain, with all its keys (32 bytes each). */
 export interface TestHospital {
@@ -46,7 +48,6 @@ export interface TestChain {
 
 const quiet: Logger = { info: () => {}, warn: () => {} };
 const addressOf = (key: Buffer) => computeAddress(`0x${key.toString('hex')}`).toLowerCase();
-const hex = (bytes: Buffer) => `0x${bytes.toString('hex')}`;
 
 /** A hospital with fresh random keys. */
 export function testHospital(id: number, relayers = 1): TestHospital {
@@ -58,12 +59,12 @@ export function testHospital(id: number, relayers = 1): TestHospital {
     registrarKey,
     entry: {
       id,
-      registrar: addressOf(registrarKey),
-      relayers: relayerKeys.map(addressOf),
-      identityKey: hex(randomBytes(32)),
-      transferKey: hex(randomBytes(32)),
+      registrar: fromHex(addressOf(registrarKey)),
+      relayers: relayerKeys.map((key) => fromHex(addressOf(key))),
+      identityKey: randomBytes(32),
+      transferKey: randomBytes(32),
       transferKeyId: 1,
-      endpointHash: hex(randomBytes(32)),
+      endpointHash: randomBytes(32),
     },
   };
 }
