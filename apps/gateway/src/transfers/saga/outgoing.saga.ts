@@ -1,0 +1,100 @@
+import type { ActState, LedgerTransfer, SagaAction } from './saga.types.js';
+
+/** All that the source's next action follows from. Read anew each time, so that no stored step can be out of date. */
+export interface OutgoingFacts {
+  freeze: ActState;
+  /** Is the record, in the version to transfer, on the global ledger? 'ahead': in a later one, so this transfer can't be proposed. */
+  publication: 'current' | 'missing' | 'ahead';
+  /** The act that publishes the next missing version. */
+  publish: ActState;
+  propose: ActState;
+  /** Undefined: the ledger has no such transfer. */
+  transfer?: LedgerTransfer;
+  /** The peer has confirmed the package. */
+  delivered: boolean;
+  /** Of the package as we made it. */
+  packageHash?: Buffer;
+  complete: ActState;
+  cancel: ActState;
+  expire: ActState;
+  unfreeze: ActState;
+}
+
+/**
+ * The source's side of a COPY: freeze → publish → propose → deliver → (accepted) → complete → unfreeze. The global ledger decides; every exit ends in unfreeze.
+ * Pure: the same facts give the same action, so a driver killed anywhere goes on by looking again.
+ */
+export function nextOutgoing(facts: OutgoingFacts): SagaAction {
+  const { transfer } = facts;
+  if (facts.unfreeze === 'confirmed') return { do: 'end', step: 'done' };
+  if (!transfer) return beforeProposal(facts);
+  if (!transfer.final) return { do: 'wait', step: 'proposing' };
+  switch (transfer.state) {
+    case 'proposed':
+      if (transfer.overdue) return once(facts.expire, { do: 'act', act: 'expire', step: 'expiring' });
+      return facts.delivered ? { do: 'wait', step: 'awaiting-acceptance' } : { do: 'deliver', step: 'delivering' };
+    case 'accepted':
+      // Whoever accepted something else than we sent has not received this record: complete would testify to it.
+      if (!facts.packageHash || !transfer.packageHash?.equals(facts.packageHash)) {
+        return once(facts.cancel, { do: 'act', act: 'cancel', step: 'cancelling' });
+      }
+      return once(facts.complete, { do: 'act', act: 'complete', step: 'completing' });
+    case 'completed':
+    case 'rejected':
+    case 'cancelled':
+    case 'expired':
+      return once(facts.unfreeze, { do: 'act', act: 'unfreeze', step: 'unfreezing', outcome: transfer.state });
+  }
+}
+
+function beforeProposal(facts: OutgoingFacts): SagaAction {
+  const unwind = once(facts.unfreeze, { do: 'act', act: 'unfreeze', step: 'unfreezing', outcome: 'cancelled' });
+  switch (facts.freeze) {
+    case 'none':
+    case 'pending':
+      return { do: 'wait', step: 'freezing' };
+    case 'denied':
+    case 'failed':
+      return { do: 'end', step: 'failed', reason: `freeze ${facts.freeze}` };
+    case 'confirmed':
+      break;
+  }
+  switch (facts.propose) {
+    case 'pending':
+    case 'confirmed': // its event is final, its projection follows in the same commit
+      return { do: 'wait', step: 'proposing' };
+    case 'denied':
+    case 'failed':
+      return unwind;
+    case 'none':
+      break;
+  }
+  // Once an unfreeze was asked for, proposing after all would offer a record that is no longer frozen.
+  if (facts.unfreeze !== 'none') return unwind;
+  if (facts.publication === 'ahead') return unwind;
+  if (facts.publication === 'current') return { do: 'act', act: 'propose', step: 'proposing' };
+  switch (facts.publish) {
+    case 'none':
+      return { do: 'act', act: 'publish', step: 'publishing' };
+    case 'pending':
+    case 'confirmed':
+      return { do: 'wait', step: 'publishing' };
+    case 'denied':
+    case 'failed':
+      return unwind;
+  }
+}
+
+/** Does `action` unless it was done, waits for it, and stops for good where the ledger refused what had to be possible. */
+function once(state: ActState, action: Extract<SagaAction, { do: 'act' }>): SagaAction {
+  switch (state) {
+    case 'none':
+      return action;
+    case 'pending':
+    case 'confirmed':
+      return { do: 'wait', step: action.step };
+    case 'denied':
+    case 'failed':
+      return { do: 'end', step: 'failed', reason: `${action.act} ${state}` };
+  }
+}
