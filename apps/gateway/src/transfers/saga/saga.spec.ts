@@ -262,7 +262,7 @@ describe('a transfer through any order of kills, losses and decisions', () => {
   it('ends on both sides, unfrozen, with one effect for each act, and a copy exactly when it was completed', () => {
     const outcomes = new Set<string>();
     fc.assert(
-      fc.property(fc.array(event, { maxLength: 60 }), fc.boolean(), (events, eager) => {
+      fc.property(fc.array(event, { maxLength: 80, size: 'max' }), fc.boolean(), (events, eager) => {
         const world = new World();
         for (const each of events) play(world, each);
         // From here on nothing is killed and the ledger decides all; time runs out for what nobody answers.
@@ -281,7 +281,7 @@ describe('a transfer through any order of kills, losses and decisions', () => {
         if (world.state) expect(world.incoming()).toMatchObject({ do: 'end', step: 'done' });
         outcomes.add(world.state ?? 'never proposed');
       }),
-      { numRuns: 3000, seed: 26 },
+      { numRuns: 1500, seed: 26 },
     );
     for (const reached of ['completed', 'rejected', 'cancelled', 'expired']) expect(outcomes).toContain(reached);
   });
