@@ -144,8 +144,11 @@ CREATE TABLE gateway.record_content (
   content_hash bytea NOT NULL,
   ciphertext bytea NOT NULL,
   created_at timestamptz NOT NULL DEFAULT now(),
+  -- false until the ledger confirmed the act: a sweep removes the content of acts that were refused or never sent.
+  settled boolean NOT NULL DEFAULT false,
   CONSTRAINT pk_record_content PRIMARY KEY (record_id, version, request_id)
 );
+CREATE INDEX ix_record_content_unsettled ON gateway.record_content (request_id) WHERE NOT settled;
 ALTER TABLE gateway.record_content ALTER COLUMN ciphertext SET STORAGE EXTERNAL; -- ciphertext doesn't compress
 CREATE TABLE gateway.record_key (
   record_id bytea NOT NULL,

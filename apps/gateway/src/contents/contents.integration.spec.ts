@@ -1,0 +1,141 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { DataSource } from 'typeorm';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { createDataSource } from '../../../../libs/database/src/data-source.js';
+import { createVault, type Vault } from '../../../../libs/vault/src/vault.js';
+import { freshDatabase, type TestDatabase } from '../../../../test/stack/database.js';
+import type { Caller } from '../auth/caller.js';
+import { ContentsService } from './contents.service.js';
+import { ContentsStore } from './contents.store.js';
+import { RecordContents } from './record-contents.service.js';
+import { RecordContentsStore } from './record-contents.store.js';
+
+let database: TestDatabase;
+let gateway: DataSource;
+let mirror: DataSource;
+let vault: Vault;
+let directory: string;
+
+beforeAll(async () => {
+  database = await freshDatabase();
+  gateway = await createDataSource({ url: database.gatewayUrl, applicationName: 'test' }).initialize();
+  mirror = await createDataSource({ url: database.mirrorUrl, applicationName: 'test' }).initialize();
+  directory = await mkdtemp(join(tmpdir(), 'contents-'));
+  vault = await createVault(directory, 'p', 2 ** 10);
+});
+afterAll(async () => {
+  await gateway?.destroy();
+  await mirror?.destroy();
+  await database?.drop();
+  await rm(directory, { recursive: true, force: true });
+});
+
+function caller(): Caller {
+  const principal = randomBytes(32);
+  return {
+    issuer: 'i',
+    subject: 's',
+    clientId: 'c',
+    hospital: 1,
+    roles: ['clinician'],
+    tokenHash: principal,
+    principal,
+  };
+}
+const fhir = Buffer.from('{"resourceType":"Patient","name":[{"family":"Canary"}]}');
+
+describe('uploads', () => {
+  let service: ContentsService;
+  beforeEach(() => {
+    service = new ContentsService(new ContentsStore(gateway), vault);
+  });
+
+  it('keep the bytes as received, sealed', async () => {
+    const who = caller();
+    const content = await service.upload(who, 'k', 'application/fhir+json', fhir);
+    expect(content.sha256).toBe(`0x${createHash('sha256').update(fhir).digest('hex')}`);
+    expect((await service.open(who, content.contentId)).bytes).toEqual(fhir);
+    const [row] = await gateway.query('SELECT sealed FROM gateway.content WHERE id = $1', [content.contentId]);
+    expect(row.sealed.includes('Canary')).toBe(false);
+  });
+
+  it('give the same content for the same key, and refuse other bytes under it', async () => {
+    const who = caller();
+    const first = await service.upload(who, 'k', 'application/fhir+json', fhir);
+    expect(await service.upload(who, 'k', 'application/fhir+json', fhir)).toEqual(first);
+    await expect(service.upload(who, 'k', 'text/plain', Buffer.from('other'))).rejects.toMatchObject({
+      code: 'IDEMPOTENCY_MISMATCH',
+    });
+    expect((await service.upload(caller(), 'k', 'application/fhir+json', fhir)).contentId).not.toBe(first.contentId);
+  });
+
+  it('can be cited only by who uploaded them, until they expire', async () => {
+    const who = caller();
+    const { contentId } = await service.upload(who, 'k', 'application/fhir+json', fhir);
+    await expect(service.open(caller(), contentId)).rejects.toMatchObject({ code: 'INVALID_INPUT' });
+    await gateway.query("UPDATE gateway.content SET expires_at = now() - interval '1 second' WHERE id = $1", [
+      contentId,
+    ]);
+    await expect(service.open(who, contentId)).rejects.toMatchObject({ code: 'INVALID_INPUT' });
+    const again = await service.upload(who, 'k', 'text/plain', Buffer.from('an expired key starts anew'));
+    expect(again.contentId).not.toBe(contentId);
+    await gateway.query("UPDATE gateway.content SET expires_at = now() - interval '1 second' WHERE id = $1", [
+      again.contentId,
+    ]);
+    expect(await new ContentsStore(gateway).removeExpired()).toBeGreaterThanOrEqual(1);
+  });
+});
+
+describe('contents of record versions', () => {
+  const store = () => new RecordContentsStore(gateway);
+
+  async function kept(requestId = randomBytes(32)) {
+    const recordId = vault.recordId(1, requestId);
+    const contents = new RecordContents(store(), vault);
+    const staged = { mediaType: 'text/plain', sha256: createHash('sha256').update(fhir).digest(), bytes: fhir };
+    const sealed = contents.seal(requestId, { chainId: 80n, recordId, version: 1 }, staged);
+    await gateway.transaction((manager) => contents.keep(manager, { recordId, version: 1, requestId }, sealed));
+    return { contents, recordId, requestId, sealed };
+  }
+
+  async function decide(requestId: Buffer, recordId: Buffer, outcome: number, block: number, final: number) {
+    await mirror.query(
+      `INSERT INTO mirror.cursor VALUES ('local', $1, '\\x00', $2, 1, '\\x00', 1, NULL)
+       ON CONFLICT (network) DO UPDATE SET final_number = excluded.final_number`,
+      [block, final],
+    );
+    await mirror.query(
+      `INSERT INTO mirror.emr_event SELECT 'local', (SELECT count(*) + 1 FROM mirror.emr_event), $1, $2, 1, 0, '\\x00', 0,
+         'x', $3, 1, 1, '\\x00', $4, 1, $5, NULL, '\\x00', '\\x00'`,
+      [block, randomBytes(32), recordId, requestId, outcome],
+    );
+  }
+
+  it('open by their key to what was sealed', async () => {
+    const { contents, recordId, requestId, sealed } = await kept();
+    const key = { recordId, version: 1, requestId };
+    const wrapped = await store().findKey(key);
+    const opened = await contents.open(key, sealed.contentHash, wrapped!);
+    expect(opened).toEqual({ mediaType: 'text/plain', bytes: fhir });
+    await expect(contents.open(key, randomBytes(32), wrapped!)).rejects.toThrow(/not the one on chain/);
+  });
+
+  it('stay until the decision is final, go when it was a refusal', async () => {
+    const refused = await kept();
+    const confirmed = await kept();
+    const pending = await kept();
+    await decide(refused.requestId, refused.recordId, 6, 10, 9);
+    expect(await store().settle()).toBe(0);
+    await decide(confirmed.requestId, confirmed.recordId, 0, 10, 10);
+    expect(await store().settle()).toBe(1);
+    const key = (it: typeof refused) => ({ recordId: it.recordId, version: 1, requestId: it.requestId });
+    expect(await store().find(key(refused))).toBeUndefined();
+    expect(await store().findKey(key(refused))).toBeUndefined();
+    expect(await store().find(key(confirmed))).toBeDefined();
+    expect(await store().find(key(pending))).toBeDefined();
+    expect(await store().settle()).toBe(0);
+  });
+});
