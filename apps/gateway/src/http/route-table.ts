@@ -1,0 +1,44 @@
+import type { FastifyInstance, RouteOptions } from 'fastify';
+import type { RouteAccess } from './route.decorator.js';
+
+declare module 'fastify' {
+  // Fastify's own place for what a route declares of itself.
+  interface FastifyContextConfig extends RouteAccess {}
+}
+
+/** Served by Swagger, which declares nothing itself. */
+const documentation = /^\/(docs(\/.*)?|openapi\.json)$/;
+
+/**
+ * Knows every route: refuses one that doesn't say who may call it, sets its body limit, and finds which methods a path has.
+ * To be installed before the routes are.
+ */
+export class RouteTable {
+  readonly #routes: { pattern: RegExp; method: string }[] = [];
+
+  constructor(instance: FastifyInstance) {
+    instance.addHook('onRoute', (route) => this.#add(route));
+  }
+
+  /** Methods that exist for a path (without query); empty when there is no such path. */
+  methodsOf(path: string): string[] {
+    const methods = this.#routes.filter(({ pattern }) => pattern.test(path)).map(({ method }) => method);
+    return [...new Set(methods)].sort();
+  }
+
+  #add(route: RouteOptions): void {
+    const config: RouteAccess = (route.config ??= {});
+    if (config.roles === undefined) {
+      if (!documentation.test(route.url)) throw new Error(`${route.method} ${route.url} has no @Route()`);
+      Object.assign(config, { roles: 'public', produces: ['*'] } satisfies RouteAccess);
+    }
+    if (config.bodyLimit !== undefined) route.bodyLimit = config.bodyLimit;
+    const source = route.url
+      .split('/')
+      .map((part) =>
+        part.startsWith(':') ? '[^/]+' : part === '*' ? '.*' : part.replace(/[.+?^${}()|[\]\\]/g, '\\$&'),
+      )
+      .join('/');
+    for (const method of [route.method].flat()) this.#routes.push({ pattern: new RegExp(`^${source}$`), method });
+  }
+}
