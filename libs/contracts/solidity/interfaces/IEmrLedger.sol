@@ -55,7 +55,10 @@ interface IEmrLedger {
     /// The caller is no active relayer of an active hospital: only a broken or foreign gateway can cause it.
     error UnknownRelayer(address caller);
     error EmptyBatch();
+    /// At deployment: id 0 or taken, no registrar, no relayer, or a relayer that is already somebody's.
     error InvalidHospitalEntry(uint32 id);
+    /// At deployment: none, or more than there are founding hospitals.
+    error InvalidThreshold(uint32 threshold);
 
     // --- unsequenced ---------------------------------------------------------------------------------------------
 
