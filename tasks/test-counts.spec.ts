@@ -1,0 +1,70 @@
+import { describe, expect, it } from 'vitest';
+import { add, closingLine, countForge, countVitest, nothing } from './test-counts.js';
+
+const report = (...files: Array<{ name: string; status: string; statuses: string[]; message?: string }>) =>
+  JSON.stringify({
+    testResults: files.map(({ name, status, statuses, message }) => ({
+      name: `/repo/${name}`,
+      status,
+      message,
+      assertionResults: statuses.map((it, index) => ({ status: it, fullName: `test ${index}` })),
+    })),
+  });
+
+describe('counting vitest', () => {
+  it('counts what passed, failed and was skipped, and names the last two', () => {
+    const text = report(
+      { name: 'a.spec.ts', status: 'failed', statuses: ['passed', 'failed', 'skipped', 'todo', 'pending'] },
+      { name: 'b.spec.ts', status: 'passed', statuses: ['passed'] },
+    );
+    expect(countVitest(text, 1, '/repo')).toEqual({
+      passed: 2,
+      failed: 1,
+      skipped: 3,
+      failedNames: ['a.spec.ts: test 1'],
+      skippedNames: ['a.spec.ts: test 2', 'a.spec.ts: test 3', 'a.spec.ts: test 4'],
+    });
+  });
+
+  it('counts a file that did not load as a failure', () => {
+    const text = report({ name: 'a.spec.ts', status: 'failed', statuses: [], message: 'Cannot find module\nat x' });
+    expect(countVitest(text, 1, '/repo')).toMatchObject({ failed: 1, failedNames: ['a.spec.ts: Cannot find module'] });
+  });
+
+  it.each([
+    ['no test was found', report(), 0],
+    ['no test was found', undefined, 0],
+    [
+      'the runner ended with 1 although no test failed',
+      report({ name: 'a', status: 'passed', statuses: ['passed'] }),
+      1,
+    ],
+    ['the runner ended with a signal although no test failed', undefined, undefined],
+  ])('never takes silence for success: %s', (why, text, code) => {
+    expect(countVitest(text, code, '/repo')).toMatchObject({ failed: 1, failedNames: [why] });
+  });
+});
+
+describe('counting forge', () => {
+  it('reads the closing line, not those of the suites', () => {
+    const output = `[PASS] test_a() (gas: 1)
+Suite result: ok. 3 passed; 0 failed; 0 skipped
+[FAIL: no] test_b() (gas: 1)
+\u001b[31mRan 2 test suites in 1.2s: 9 tests passed, 1 failed, 0 skipped (10 total tests)\u001b[0m`;
+    expect(countForge(output, 1)).toMatchObject({ passed: 9, failed: 1, failedNames: ['contracts: test_b()'] });
+  });
+
+  it('takes a crash for a failure', () => {
+    expect(countForge('Compiler run failed', 1)).toMatchObject({ passed: 0, failed: 1 });
+    expect(countForge('', 0)).toMatchObject({ failed: 1, failedNames: ['no test was found'] });
+  });
+});
+
+describe('the closing line', () => {
+  it('names skipped tests only when there are some', () => {
+    expect(closingLine({ ...nothing, passed: 3 })).toBe('3 passed, 0 failed');
+    expect(closingLine(add({ ...nothing, skipped: 2 }, { ...nothing, passed: 1, failed: 1 }))).toBe(
+      '1 passed, 1 failed, 2 skipped',
+    );
+  });
+});

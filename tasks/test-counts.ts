@@ -1,0 +1,97 @@
+import { relative } from 'node:path';
+import { plain } from './child.js';
+
+/** What a suite came to. Names are for a person to read. */
+export interface Counts {
+  passed: number;
+  failed: number;
+  skipped: number;
+  skippedNames: string[];
+  failedNames: string[];
+}
+
+export const nothing: Counts = { passed: 0, failed: 0, skipped: 0, skippedNames: [], failedNames: [] };
+
+export function add(a: Counts, b: Counts): Counts {
+  return {
+    passed: a.passed + b.passed,
+    failed: a.failed + b.failed,
+    skipped: a.skipped + b.skipped,
+    skippedNames: [...a.skippedNames, ...b.skippedNames],
+    failedNames: [...a.failedNames, ...b.failedNames],
+  };
+}
+
+/** The part of vitest's JSON report that is counted. */
+interface VitestReport {
+  testResults: Array<{
+    name: string;
+    status: string;
+    message?: string;
+    assertionResults: Array<{ status: string; fullName: string }>;
+  }>;
+}
+
+/**
+ * Counts a run of vitest. A file that failed without a failed test of its own (it did not load, a hook broke) is one failure, and so
+ * is a runner that ended badly although every test passed, or that ran no test.
+ * @param report content of its JSON report; undefined when there is none
+ * @param exitCode of the runner; undefined when it was killed
+ */
+export function countVitest(report: string | undefined, exitCode: number | undefined, root: string): Counts {
+  const counts = structuredClone(nothing);
+  const parsed = report === undefined ? undefined : (JSON.parse(report) as VitestReport);
+  for (const file of parsed?.testResults ?? []) {
+    const name = relative(root, file.name);
+    const before = counts.failed;
+    for (const { status, fullName } of file.assertionResults) {
+      if (status === 'passed') counts.passed += 1;
+      else if (status === 'failed') {
+        counts.failed += 1;
+        counts.failedNames.push(`${name}: ${fullName}`);
+      } else {
+        counts.skipped += 1;
+        counts.skippedNames.push(`${name}: ${fullName}`);
+      }
+    }
+    if (file.status === 'failed' && counts.failed === before) {
+      counts.failed += 1;
+      counts.failedNames.push(`${name}: ${file.message?.split('\n')[0] || 'the file failed'}`);
+    }
+  }
+  return badEnd(counts, exitCode);
+}
+
+/** Counts a run of forge by its closing line. */
+export function countForge(output: string, exitCode: number | undefined): Counts {
+  const counts = structuredClone(nothing);
+  const lines = [...plain(output).matchAll(/(\d+) tests? passed, (\d+) failed, (\d+) skipped \(\d+ total tests?\)/g)];
+  const last = lines.at(-1);
+  if (last) {
+    counts.passed = Number(last[1]);
+    counts.failed = Number(last[2]);
+    counts.skipped = Number(last[3]);
+  }
+  for (const [, name] of plain(output).matchAll(/^\[FAIL[^\]]*\] (\S+)/gm)) {
+    if (!counts.failedNames.includes(`contracts: ${name}`)) counts.failedNames.push(`contracts: ${name}`);
+  }
+  for (const [, name] of plain(output).matchAll(/^\[SKIP[^\]]*\] (\S+)/gm))
+    counts.skippedNames.push(`contracts: ${name}`);
+  return badEnd(counts, exitCode);
+}
+
+function badEnd(counts: Counts, exitCode: number | undefined): Counts {
+  if (counts.failed > 0) return counts;
+  const why =
+    exitCode !== 0
+      ? `the runner ended with ${exitCode ?? 'a signal'} although no test failed`
+      : counts.passed + counts.skipped === 0
+        ? 'no test was found'
+        : undefined;
+  return why ? { ...counts, failed: 1, failedNames: [why] } : counts;
+}
+
+/** The closing line. */
+export function closingLine({ passed, failed, skipped }: Counts): string {
+  return `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`;
+}
