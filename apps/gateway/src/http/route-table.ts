@@ -27,7 +27,8 @@ export class RouteTable {
   }
 
   #add(route: RouteOptions): void {
-    const config: RouteAccess = (route.config ??= {});
+    route.config ??= {};
+    const config: RouteAccess = route.config;
     if (config.roles === undefined) {
       if (!documentation.test(route.url)) throw new Error(`${route.method} ${route.url} has no @Route()`);
       Object.assign(config, { roles: 'public', produces: ['*'] } satisfies RouteAccess);
