@@ -81,6 +81,8 @@ CREATE TABLE gateway.operation (
   phase text NOT NULL DEFAULT 'accepted' CHECK (phase IN ('accepted', 'signed', 'failed', 'cancelled')),
   failure jsonb,
   priority smallint NOT NULL DEFAULT 0,
+  -- at most so many acts may share a transaction with this one: halved each time its transaction mines with status 0
+  batch_limit integer,
   created_at timestamptz NOT NULL DEFAULT now(),
   updated_at timestamptz NOT NULL DEFAULT now(),
   CONSTRAINT uq_operation_network_request UNIQUE (network, request_id)
@@ -171,6 +173,13 @@ CREATE TABLE gateway.patient_record (
   subject_address bytea NOT NULL
 );
 CREATE INDEX ix_patient_record_patient ON gateway.patient_record (patient_id);
+-- Whose log-in (HMAC of issuer and subject) stands for which patient; a records officer links them.
+CREATE TABLE gateway.patient_account (
+  account_index bytea CONSTRAINT pk_patient_account PRIMARY KEY,
+  patient_id uuid NOT NULL CONSTRAINT fk_patient_account_patient REFERENCES gateway.patient,
+  created_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX ix_patient_account_patient ON gateway.patient_account (patient_id);
 
 -- queries, transfers -------------------------------------------------------------------------------------------------
 CREATE TABLE gateway.transfer (

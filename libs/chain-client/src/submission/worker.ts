@@ -1,0 +1,116 @@
+import type { DataSource } from 'typeorm';
+import type { Logger } from '../../../platform/src/logger.js';
+import { broadcast } from './broadcast.js';
+import type { Failpoint } from './failpoint.js';
+import { type Attempt, signWaiting } from './signing.js';
+import type { Signer, SubmissionNetwork } from './submission.network.js';
+
+export interface WorkerOptions {
+  dataSource: DataSource;
+  networks: SubmissionNetwork[];
+  logger: Logger;
+  failpoint: Failpoint;
+}
+
+export interface WorkerStats {
+  transactions: number;
+  acts: number;
+}
+
+/**
+ * Signs and sends what waits, one signer at a time each. A worker drains until nothing waits, so that a ring during a run is never
+ * lost: it makes the run look once more before it ends.
+ */
+export class SubmissionWorker {
+  readonly stats: WorkerStats = { transactions: 0, acts: 0 };
+  private readonly lines = new Map<string, Line>();
+  private stopping = false;
+
+  constructor(private readonly options: WorkerOptions) {
+    for (const network of options.networks) {
+      for (const signer of network.signers) this.lines.set(keyOf(network, signer), new Line(network, signer));
+    }
+  }
+
+  /** Something may be waiting on this network. Returns at once; see `drain`. */
+  kick(network: string): void {
+    void this.drain(network);
+  }
+
+  /** True while this process is at work on the network, and will therefore find what was committed before now. */
+  draining(network: string): boolean {
+    return this.linesOf(network).every((line) => line.running !== undefined);
+  }
+
+  /** Resolves when nothing that can be sent now is left waiting. Never rejects. */
+  async drain(network: string): Promise<void> {
+    await Promise.all(this.linesOf(network).map((line) => this.run(line)));
+  }
+
+  /** Ends after the step in hand. */
+  async stop(): Promise<void> {
+    this.stopping = true;
+    await Promise.all([...this.lines.values()].map((line) => line.running));
+  }
+
+  private linesOf(network: string): Line[] {
+    return [...this.lines.values()].filter((line) => line.network.name === network);
+  }
+
+  private run(line: Line): Promise<void> {
+    line.again = true;
+    line.running ??= this.loop(line).finally(() => {
+      line.running = undefined;
+    });
+    return line.running;
+  }
+
+  private async loop(line: Line): Promise<void> {
+    const { dataSource, logger, failpoint } = this.options;
+    let sending: Promise<void> = Promise.resolve();
+    try {
+      while (line.again && !this.stopping && line.network.assigning) {
+        line.again = false;
+        const { attempts, acts, more } = await signWaiting(dataSource, line.network, line.signer, failpoint);
+        if (more) line.again = true;
+        if (attempts.length === 0) continue;
+        failpoint('after-attempt-commit');
+        this.stats.transactions += attempts.length;
+        this.stats.acts += acts;
+        // The next batch is signed while this one travels; one batch at a time, so that nonces arrive in order.
+        await sending;
+        sending = this.send(line, attempts);
+        line.again = true;
+      }
+    } catch (error) {
+      logger.error({ err: error, network: line.network.name }, 'Signing failed; the sweeper tries again.');
+    }
+    await sending;
+  }
+
+  private async send(line: Line, attempts: readonly Attempt[]): Promise<void> {
+    const { dataSource, logger, failpoint } = this.options;
+    try {
+      await broadcast(dataSource, line.network, line.signer, attempts, logger, failpoint);
+    } catch (error) {
+      logger.error(
+        { err: error, network: line.network.name },
+        'Sending failed; the sweeper sends the same bytes again.',
+      );
+    }
+  }
+}
+
+class Line {
+  again = false;
+  running: Promise<void> | undefined;
+
+  constructor(
+    readonly network: SubmissionNetwork,
+    readonly signer: Signer,
+  ) {}
+}
+
+function keyOf(network: SubmissionNetwork, signer: Signer): string {
+  return `${network.name} ${signer.address.toString('hex')}`;
+}
