@@ -1,4 +1,4 @@
-import type { ActState, LedgerTransfer, SagaAction } from './saga.types.js';
+import type { ActState, LedgerState, LedgerTransfer, SagaAction, Step } from './saga.types.js';
 
 /** All that the source's next action follows from. Read anew each time, so that no stored step can be out of date. */
 export interface OutgoingFacts {
@@ -15,7 +15,6 @@ export interface OutgoingFacts {
   /** Of the package as we made it. */
   packageHash?: Buffer;
   complete: ActState;
-  cancel: ActState;
   expire: ActState;
   unfreeze: ActState;
 }
@@ -28,17 +27,20 @@ export function nextOutgoing(facts: OutgoingFacts): SagaAction {
   const { transfer } = facts;
   if (facts.unfreeze === 'confirmed') return { do: 'end', step: 'done' };
   if (!transfer) return beforeProposal(facts);
-  if (!transfer.final) return { do: 'wait', step: 'proposing' };
+  if (!transfer.final) return { do: 'wait', step: unsettled[transfer.state] };
   switch (transfer.state) {
     case 'proposed':
       if (transfer.overdue) return once(facts.expire, { do: 'act', act: 'expire', step: 'expiring' });
       return facts.delivered ? { do: 'wait', step: 'awaiting-acceptance' } : { do: 'deliver', step: 'delivering' };
     case 'accepted':
-      // Whoever accepted something else than we sent has not received this record: complete would testify to it.
-      if (!facts.packageHash || !transfer.packageHash?.equals(facts.packageHash)) {
-        return once(facts.cancel, { do: 'act', act: 'cancel', step: 'cancelling' });
+      if (facts.complete === 'pending') return { do: 'wait', step: 'completing' };
+      if (transfer.overdue) return once(facts.expire, { do: 'act', act: 'expire', step: 'expiring' });
+      // Whoever accepted something else than we sent has not received this record, and complete would testify to it. Only time ends an
+      // accepted transfer otherwise, and the same holds when the ledger refuses to complete it.
+      if (!facts.packageHash || !transfer.packageHash?.equals(facts.packageHash) || facts.complete !== 'none') {
+        return { do: 'wait', step: 'completing' };
       }
-      return once(facts.complete, { do: 'act', act: 'complete', step: 'completing' });
+      return { do: 'act', act: 'complete', step: 'completing' };
     case 'completed':
     case 'rejected':
     case 'cancelled':
@@ -84,6 +86,16 @@ function beforeProposal(facts: OutgoingFacts): SagaAction {
       return unwind;
   }
 }
+
+/** The step whose end is mined but not final yet. */
+const unsettled = {
+  proposed: 'proposing',
+  accepted: 'awaiting-acceptance',
+  completed: 'completing',
+  rejected: 'awaiting-acceptance',
+  cancelled: 'awaiting-acceptance',
+  expired: 'expiring',
+} as const satisfies Record<LedgerState, Step>;
 
 /** Does `action` unless it was done, waits for it, and stops for good where the ledger refused what had to be possible. */
 function once(state: ActState, action: Extract<SagaAction, { do: 'act' }>): SagaAction {

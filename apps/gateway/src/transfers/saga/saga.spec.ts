@@ -12,7 +12,6 @@ const idle: OutgoingFacts = {
   propose: 'none',
   delivered: false,
   complete: 'none',
-  cancel: 'none',
   expire: 'none',
   unfreeze: 'none',
 };
@@ -43,7 +42,7 @@ describe('the source of a transfer', () => {
     [
       'lets nothing follow from a state that is not final',
       { transfer: on('accepted', { final: false }) },
-      { do: 'wait', step: 'proposing' },
+      { do: 'wait', step: 'awaiting-acceptance' },
     ],
     [
       'expires an overdue proposal',
@@ -56,9 +55,14 @@ describe('the source of a transfer', () => {
       { do: 'act', act: 'complete', step: 'completing' },
     ],
     [
-      'cancels what was accepted otherwise',
+      'never completes what was accepted otherwise',
       { transfer: on('accepted', { packageHash: Buffer.alloc(32) }), packageHash: HASH },
-      { do: 'act', act: 'cancel', step: 'cancelling' },
+      { do: 'wait', step: 'completing' },
+    ],
+    [
+      'lets time end what it may not complete',
+      { transfer: on('accepted', { packageHash: HASH, overdue: true }), packageHash: HASH, complete: 'denied' },
+      { do: 'act', act: 'expire', step: 'expiring' },
     ],
     [
       'unfreezes a rejected one',
@@ -140,14 +144,13 @@ class World {
       case 'reject':
         return move(['proposed'], 'rejected');
       case 'withdraw':
-      case 'cancel':
-        return move(['proposed', 'accepted'], 'cancelled');
+        return move(['proposed'], 'cancelled');
       case 'complete':
-        return move(['accepted'], 'completed');
+        return !this.overdue && move(['accepted'], 'completed');
       case 'expire':
-        return this.overdue && move(['proposed'], 'expired');
+        return this.overdue && move(['proposed', 'accepted'], 'expired');
       case 'unfreeze':
-        if (!this.frozen) return false;
+        if (!this.frozen || this.state === 'proposed' || this.state === 'accepted') return false;
         this.frozen = false;
         return true;
       case 'open':
@@ -172,7 +175,6 @@ class World {
       delivered: this.delivered,
       ...(this.packageHash ? { packageHash: this.packageHash } : {}),
       complete: this.act('complete'),
-      cancel: this.act('cancel'),
       expire: this.act('expire') === 'denied' ? 'none' : this.act('expire'),
       unfreeze: this.act('unfreeze'),
     });
@@ -247,7 +249,7 @@ function play(world: World, event: Event): void {
   }
 }
 
-const acts = ['publish', 'propose', 'accept', 'reject', 'withdraw', 'cancel', 'complete', 'expire', 'unfreeze', 'open'];
+const acts = ['publish', 'propose', 'accept', 'reject', 'withdraw', 'complete', 'expire', 'unfreeze', 'open'];
 const event: fc.Arbitrary<Event> = fc.oneof(
   { weight: 6, arbitrary: fc.constantFrom<Event>('source', 'destination') },
   { weight: 8, arbitrary: fc.constantFrom(...acts).map((decide) => ({ decide })) },

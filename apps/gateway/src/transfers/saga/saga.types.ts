@@ -30,7 +30,6 @@ export type Step =
   | 'delivering'
   | 'awaiting-acceptance'
   | 'completing'
-  | 'cancelling'
   | 'expiring'
   | 'unfreezing'
   | 'announced'
@@ -42,7 +41,7 @@ export type Step =
   | 'failed';
 
 /** Acts that the saga itself accepts; the freeze and the acceptance are asked for by people. */
-export type SagaAct = 'publish' | 'propose' | 'complete' | 'cancel' | 'expire' | 'unfreeze' | 'open';
+export type SagaAct = 'publish' | 'propose' | 'complete' | 'expire' | 'unfreeze' | 'open';
 
 export type SagaAction =
   | { do: 'wait'; step: Step }
