@@ -56,6 +56,11 @@ function answerBrokenRequest(error: Error & { code?: string }, socket: Socket): 
   );
 }
 
+export interface Edge {
+  /** New requests get 503; resolves when those under way are answered, event streams apart, or after `patienceMs`. */
+  drain(patienceMs: number): Promise<void>;
+}
+
 export interface EdgeSettings {
   logger: Logger;
   ratePerMinute: number;
@@ -68,10 +73,11 @@ export interface EdgeSettings {
  * Everything that happens to a request before its body is read, in this order: id and context, shutdown, path and method, Accept,
  * authentication and role, rate, body type. To be installed before the routes.
  */
-export function installEdge(instance: FastifyInstance, settings: EdgeSettings): { stopAccepting(): void } {
+export function installEdge(instance: FastifyInstance, settings: EdgeSettings): Edge {
   const routes = new RouteTable(instance);
   const perClient = new RateLimiter(settings.ratePerMinute);
   const failures = new RateLimiter(FAILURES_PER_MINUTE);
+  const underWay = new Set<FastifyRequest>();
   let stopping = false;
 
   instance.addHook('onRequest', (request, reply, done) => {
@@ -129,7 +135,18 @@ export function installEdge(instance: FastifyInstance, settings: EdgeSettings): 
     done();
   });
 
+  // Behind the refusals above; event streams end when the server closes.
+  instance.addHook('onRequest', (request, _reply, done) => {
+    if (!request.routeOptions.config.produces?.includes('text/event-stream')) underWay.add(request);
+    done();
+  });
+  instance.addHook('onRequestAbort', (request, done) => {
+    underWay.delete(request);
+    done();
+  });
+
   instance.addHook('onResponse', (request, reply, done) => {
+    underWay.delete(request);
     const seconds = reply.elapsedTime / 1000;
     const route = request.routeOptions.url ?? 'unmatched';
     settings.observe?.(route, request.method, reply.statusCode, seconds);
@@ -147,8 +164,10 @@ export function installEdge(instance: FastifyInstance, settings: EdgeSettings): 
   });
 
   return {
-    stopAccepting() {
+    async drain(patienceMs) {
       stopping = true;
+      const deadline = Date.now() + patienceMs;
+      while (underWay.size > 0 && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 20));
     },
   };
 }

@@ -1,0 +1,67 @@
+import helmet from '@fastify/helmet';
+import { NestFactory } from '@nestjs/core';
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import { SwaggerModule } from '@nestjs/swagger';
+import type { FastifyInstance } from 'fastify';
+import { type Logger, nestLogger } from '../../../libs/platform/src/logger.js';
+import { ProblemFilter } from '../../../libs/platform/src/problem.filter.js';
+import { appModule } from './app.module.js';
+import { Authenticator } from './auth/authenticator.js';
+import type { GatewayEnv } from './gateway.env.js';
+import { type Edge, installEdge, serverOptions } from './http/edge.js';
+import { InputPipe } from './http/input.pipe.js';
+import { installBodyParser } from './http/json-body.js';
+import { buildDocument } from './http/openapi.js';
+import { Metrics } from './management/metrics.js';
+
+export interface Gateway {
+  app: NestFastifyApplication;
+  edge: Edge;
+}
+
+/** The whole public application, initialised but not listening. The database must be migrated. */
+export async function createGateway(env: GatewayEnv, logger: Logger): Promise<Gateway> {
+  const adapter = new FastifyAdapter(serverOptions(logger) as ConstructorParameters<typeof FastifyAdapter>[0]);
+  const app = await NestFactory.create<NestFastifyApplication>(appModule(env, logger), adapter, {
+    bodyParser: false,
+    logger: nestLogger(logger),
+    abortOnError: false,
+  });
+  const instance = adapter.getInstance() as unknown as FastifyInstance;
+  const authenticator = app.get(Authenticator);
+  const metrics = app.get(Metrics);
+  await instance.register(helmet, {
+    contentSecurityPolicy: {
+      useDefaults: false,
+      directives: {
+        defaultSrc: ["'none'"],
+        // Swagger UI comes from here alone, and calls this API alone.
+        scriptSrc: ["'self'"],
+        styleSrc: ["'self'", "'unsafe-inline'"],
+        imgSrc: ["'self'", 'data:'],
+        connectSrc: ["'self'"],
+        baseUri: ["'none'"],
+        formAction: ["'none'"],
+        frameAncestors: ["'none'"],
+      },
+    },
+  });
+  const edge = installEdge(instance, {
+    logger,
+    ratePerMinute: env.RATE_LIMIT_PER_MINUTE,
+    authenticate: (request, reply) => authenticator.authenticate(request, reply),
+    observe: (route, method, status, seconds) => metrics.observeRequest(route, method, status, seconds),
+  });
+  installBodyParser(instance);
+  app.useGlobalPipes(new InputPipe());
+  app.useGlobalFilters(new ProblemFilter(logger));
+  const document = buildDocument(app, { title: `EMR Gateway of ${env.HOSPITAL_SLUG}`, url: env.PUBLIC_URL });
+  SwaggerModule.setup('docs', app, document, {
+    jsonDocumentUrl: 'openapi.json',
+    raw: ['json'],
+    swaggerOptions: { persistAuthorization: true },
+  });
+  await app.init();
+  await instance.ready();
+  return { app, edge };
+}
