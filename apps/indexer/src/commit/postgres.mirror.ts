@@ -1,0 +1,190 @@
+import type { PoolClient } from 'pg';
+import type { NetworkConfig } from '../../../../libs/platform/src/networks.js';
+import type { Position } from '../follow/chain-source.js';
+import type { Key, Projection } from '../project/projection.js';
+import { projections } from '../project/projections.js';
+import { Projector } from '../project/projector.js';
+import type { FoldedBlock, LedgerState } from '../verify/ledger.fold.js';
+import { binaryArray } from './binary-array.js';
+import type { Extension, Mirror, MirrorState, Replacement } from './mirror.js';
+import {
+  blockRow,
+  blockTable,
+  eventRow,
+  eventTable,
+  inclusionRows,
+  inclusionTable,
+  noticeRow,
+  noticeTable,
+} from './mirror.tables.js';
+import { setOrphansAside } from './orphans.js';
+import { type CursorMove, StatementBuilder } from './statement.js';
+import { type AnyRow, type Column, fromSql, sqlName, sqlType } from './table.js';
+
+interface CursorRow {
+  number: string;
+  hash: Buffer;
+  final_number: string;
+  sequence: string;
+  head: Buffer;
+}
+
+const CHECKPOINT_EVENTS = 1_000n;
+
+/** The mirror of one network in Postgres, on the connection that holds the lead. */
+export class PostgresMirror implements Mirror {
+  private readonly projector: Projector;
+  private state: MirrorState | undefined;
+  private nextCheckpoint = 0n;
+
+  /** @param epoch raised by each process that takes the lead: a commit under an older one fails */
+  constructor(
+    private readonly client: PoolClient,
+    private readonly network: NetworkConfig,
+    private readonly epoch: bigint,
+  ) {
+    this.projector = new Projector(projections, (projection, keys) => this.loadRows(projection, keys));
+  }
+
+  async load(): Promise<MirrorState> {
+    const { rows } = await this.client.query<CursorRow>(
+      'SELECT number, hash, final_number, sequence, head FROM cursor WHERE network = $1',
+      [this.network.name],
+    );
+    const row = rows[0];
+    if (!row) throw new Error(`The mirror has no cursor for the network ${this.network.name}.`);
+    this.projector.forget();
+    this.state = {
+      tip: { number: BigInt(row.number), hash: row.hash },
+      finalNumber: BigInt(row.final_number),
+      ledger: { sequence: BigInt(row.sequence), head: row.head },
+    };
+    return this.state;
+  }
+
+  async hashAt(number: bigint): Promise<Buffer | undefined> {
+    const { rows } = await this.client.query<{ hash: Buffer }>(
+      'SELECT hash FROM block WHERE network = $1 AND number = $2',
+      [this.network.name, number.toString()],
+    );
+    return rows[0]?.hash;
+  }
+
+  async ledgerAt(number: bigint): Promise<LedgerState> {
+    const { rows } = await this.client.query<{ sequence: string; head: Buffer }>(
+      'SELECT sequence, head FROM block WHERE network = $1 AND number = $2',
+      [this.network.name, number.toString()],
+    );
+    const row = rows[0];
+    if (!row) throw new Error(`Block ${number} of the network ${this.network.name} is not stored.`);
+    return { sequence: BigInt(row.sequence), head: row.head };
+  }
+
+  async extend(extension: Extension): Promise<void> {
+    try {
+      this.state = await this.write(this.current.tip, extension);
+    } catch (error) {
+      this.projector.forget();
+      throw error;
+    }
+  }
+
+  async reorganise(replacement: Replacement): Promise<void> {
+    const { tip } = this.current;
+    this.projector.forget();
+    await this.client.query('BEGIN');
+    try {
+      await setOrphansAside(this.client, {
+        network: this.network.name,
+        epoch: this.epoch,
+        ancestor: replacement.ancestor,
+        ancestorLedger: await this.ledgerAt(replacement.ancestor.number),
+        oldTip: tip,
+        newTip: positionOf(replacement.blocks.at(-1) as FoldedBlock),
+      });
+      const state = await this.write(replacement.ancestor, replacement);
+      await this.client.query('COMMIT');
+      this.state = state;
+    } catch (error) {
+      await this.client.query('ROLLBACK').catch(() => undefined);
+      this.projector.forget();
+      throw error;
+    }
+  }
+
+  /** Keeps where the ledger stood at a final block, every thousand events or so: what a proof can start from. */
+  async checkpoint(finalNumber: bigint): Promise<void> {
+    if (this.current.ledger.sequence < this.nextCheckpoint) return;
+    const { rows } = await this.client.query<{ sequence: string }>(
+      `INSERT INTO checkpoint (network, block_number, block_hash, sequence, head)
+       SELECT network, number, hash, sequence, head FROM block
+       WHERE network = $1 AND number = $2
+         AND sequence >= $3 + COALESCE((SELECT max(sequence) FROM checkpoint WHERE network = $1), 0)
+       ON CONFLICT (network, block_number) DO NOTHING RETURNING sequence`,
+      [this.network.name, finalNumber.toString(), CHECKPOINT_EVENTS.toString()],
+    );
+    if (rows[0]) this.nextCheckpoint = BigInt(rows[0].sequence) + CHECKPOINT_EVENTS;
+    else this.nextCheckpoint = this.current.ledger.sequence + CHECKPOINT_EVENTS / 10n;
+  }
+
+  async noteStop(reason: string): Promise<void> {
+    await this.client.query('UPDATE cursor SET stopped_reason = $3 WHERE network = $1 AND epoch = $2', [
+      this.network.name,
+      this.epoch.toString(),
+      reason,
+    ]);
+  }
+
+  private get current(): MirrorState {
+    if (!this.state) throw new Error('The mirror is written before it was loaded.');
+    return this.state;
+  }
+
+  private async write(parent: Position, { blocks, finalNumber }: Extension): Promise<MirrorState> {
+    const last = blocks.at(-1) as FoldedBlock;
+    const events = blocks.flatMap((block) => block.events);
+    const builder = new StatementBuilder(this.network.name)
+      .insert(blockTable, blocks.map(blockRow))
+      .insert(inclusionTable, blocks.flatMap(inclusionRows))
+      .insert(eventTable, events.map(eventRow))
+      .insert(
+        noticeTable,
+        blocks.flatMap(({ notices }) => notices.map(noticeRow)),
+      );
+    for (const change of await this.projector.apply(events)) builder.change(change);
+    const tip = positionOf(last);
+    const move: CursorMove = {
+      network: this.network.name,
+      epoch: this.epoch,
+      parentHash: parent.hash,
+      ...tip,
+      finalNumber,
+      ...last.state,
+    };
+    await this.client.query(builder.build(move));
+    return { tip, finalNumber, ledger: last.state };
+  }
+
+  private async loadRows({ table }: Projection, keys: readonly Key[]): Promise<AnyRow[]> {
+    const columns = table.key.map(sqlName);
+    const types = table.key.map((property) => sqlType(table.columns[property] as Column));
+    const arrays = types.map((type, index) =>
+      binaryArray(
+        type,
+        keys.map((key) => key[index] as Buffer | bigint | number),
+      ),
+    );
+    const unnest = types.map((type, index) => `$${index + 2}::${type}[]`).join(', ');
+    const { rows } = await this.client.query({
+      name: `load_${table.name}`,
+      text: `SELECT t.* FROM unnest(${unnest}) AS k(${columns.join(', ')})
+        JOIN ${table.name} AS t ON t.network = $1 AND ${columns.map((column) => `t.${column} = k.${column}`).join(' AND ')}`,
+      values: [this.network.name, ...arrays],
+    });
+    return rows.map((row) => fromSql(table, row));
+  }
+}
+
+function positionOf({ block }: FoldedBlock): Position {
+  return { number: block.number, hash: block.hash };
+}

@@ -1,0 +1,57 @@
+import type { Header } from '../../../../libs/proof/src/header.js';
+import type { Receipt } from '../../../../libs/proof/src/receipts-trie.js';
+import type { Transaction } from '../../../../libs/proof/src/transactions-trie.js';
+
+/** One block of one chain. */
+export interface Position {
+  number: bigint;
+  hash: Buffer;
+}
+
+/** What a node says of a new head. */
+export interface Head extends Position {
+  parentHash: Buffer;
+}
+
+export interface FetchedTransaction extends Transaction {
+  hash: Buffer;
+  from: Buffer;
+  to: Buffer | undefined;
+}
+
+export interface FetchedReceipt extends Receipt {
+  transactionHash: Buffer;
+  logs: readonly FetchedLog[];
+}
+
+export interface FetchedLog {
+  address: Buffer;
+  topics: readonly Buffer[];
+  data: Buffer;
+}
+
+/** A block as a node told it: nothing of it is believed before `verifyBlock`. */
+export interface FetchedBlock {
+  hash: Buffer;
+  header: Header;
+  transactions: readonly FetchedTransaction[];
+  receipts: readonly FetchedReceipt[];
+}
+
+export interface Watch {
+  close(): Promise<void>;
+}
+
+/** Where blocks come from: a node's JSON-RPC endpoint, or a model of a chain in tests. */
+export interface ChainSource {
+  identity(): Promise<{ chainId: bigint; genesisHash: Buffer }>;
+  head(): Promise<Head>;
+  /** Hash of the node's canonical block; undefined when it has none of that number. */
+  hashAt(number: bigint): Promise<Buffer | undefined>;
+  /** Undefined when the node doesn't know the block (any more). */
+  blockByHash(hash: Buffer): Promise<FetchedBlock | undefined>;
+  /** Canonical blocks `from` to `to`, both included; ends early where the node has no more. They need not link if the chain moves meanwhile. */
+  blocksByNumber(from: bigint, to: bigint): Promise<FetchedBlock[]>;
+  /** Tells each new head. `onGap` says that heads may have been missed. */
+  watch(onHead: (head: Head) => void, onGap: () => void): Promise<Watch>;
+}

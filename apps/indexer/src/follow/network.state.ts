@@ -1,0 +1,42 @@
+import type { NetworkConfig } from '../../../../libs/platform/src/networks.js';
+import type { MirrorState } from '../commit/mirror.js';
+
+/** What a network's follower is doing. `stopped` lasts until a person has looked and restarted. */
+export type Phase = 'connecting' | 'standby' | 'catching-up' | 'following' | 'stopped';
+
+/** What health and metrics tell of one network. */
+export class NetworkState {
+  phase: Phase = 'connecting';
+  mirror: MirrorState | undefined;
+  headNumber: bigint | undefined;
+  stoppedReason: string | undefined;
+  /** Why the last try failed; undefined once it works again. */
+  lastError: string | undefined;
+  reorganisations = 0;
+
+  constructor(readonly network: NetworkConfig) {}
+
+  /** Blocks that the node has and the mirror hasn't. */
+  get lag(): bigint | undefined {
+    if (this.headNumber === undefined || this.mirror === undefined) return undefined;
+    const lag = this.headNumber - this.mirror.tip.number;
+    return lag > 0n ? lag : 0n;
+  }
+
+  toJSON(): Record<string, unknown> {
+    const { mirror } = this;
+    return {
+      phase: this.phase,
+      cursor: mirror && { number: `${mirror.tip.number}`, hash: `0x${mirror.tip.hash.toString('hex')}` },
+      verifiedThrough: mirror && `${mirror.tip.number}`,
+      finalNumber: mirror && `${mirror.finalNumber}`,
+      sequence: mirror && `${mirror.ledger.sequence}`,
+      ledgerHead: mirror && `0x${mirror.ledger.head.toString('hex')}`,
+      headNumber: this.headNumber?.toString(),
+      lag: this.lag?.toString(),
+      reorganisations: this.reorganisations,
+      stoppedReason: this.stoppedReason,
+      lastError: this.lastError,
+    };
+  }
+}

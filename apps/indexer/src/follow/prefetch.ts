@@ -1,0 +1,100 @@
+import type { VerifiedBlock } from '../verify/block.verifier.js';
+import type { ChainSource, FetchedBlock, Head, Position } from './chain-source.js';
+
+interface Order {
+  blocks: Promise<VerifiedBlock[]>;
+  /** Here and verified, so that taking it needs no wait and can't fail. */
+  ready: boolean;
+}
+
+// Blocks near the head are asked for one by one, as they are announced. Farther behind, by ranges.
+const ANNOUNCED_AHEAD = 64;
+const RANGES_AHEAD = 3;
+const LARGEST_RANGE = 256;
+// What one commit takes at most, so that memory and the time of a commit stay bounded.
+const LOGS_PER_PAGE = 4_000;
+const BLOCKS_PER_PAGE = 512;
+
+/**
+ * Blocks on their way, in chain order: the next ones are fetched and verified while earlier ones are being committed, so that many small
+ * blocks share a commit when the chain is faster than the database.
+ */
+export class Prefetch {
+  private orders: Order[] = [];
+  private range = 16;
+
+  constructor(
+    private readonly source: ChainSource,
+    private readonly verify: (block: FetchedBlock) => VerifiedBlock,
+    /** The last block that was ordered, or the tip. */
+    private planned: Position,
+  ) {}
+
+  get empty(): boolean {
+    return this.orders.length === 0;
+  }
+
+  /** Forgets what was ordered: the chain went another way. */
+  reset(tip: Position): void {
+    this.orders = [];
+    this.planned = tip;
+  }
+
+  /** A head that follows on what was ordered last is ordered at once. */
+  announce(head: Head): void {
+    if (!head.parentHash.equals(this.planned.hash) || this.orders.length >= ANNOUNCED_AHEAD) return;
+    this.planned = head;
+    this.order(this.source.blockByHash(head.hash).then((block) => (block ? [block] : [])));
+  }
+
+  /** Orders ranges up to `target`, as many as may be under way. */
+  plan(target: Position): void {
+    while (this.planned.number < target.number && this.orders.length < RANGES_AHEAD) {
+      const from = this.planned.number + 1n;
+      const last = from + BigInt(this.range) - 1n;
+      const to = last < target.number ? last : target.number;
+      // Its hash is known once it is here; until then nothing can be announced on it, unless it is the target itself.
+      this.planned = to === target.number ? target : { number: to, hash: UNKNOWN };
+      this.order(this.source.blocksByNumber(from, to));
+    }
+  }
+
+  /**
+   * Waits for the next order, and takes along what else has arrived. Blocks may fail to link where the chain moved meanwhile; none at
+   * all means that the node no longer has them.
+   * @throws MismatchError, RpcError
+   */
+  async take(): Promise<VerifiedBlock[]> {
+    const page: VerifiedBlock[] = [];
+    let logs = 0;
+    do {
+      const { blocks } = this.orders.shift() as Order;
+      for (const block of await blocks) {
+        page.push(block);
+        for (const transaction of block.transactions) logs += transaction.logs.length;
+      }
+    } while (this.orders[0]?.ready && page.length < BLOCKS_PER_PAGE && logs < LOGS_PER_PAGE);
+    this.adapt(page.length, logs);
+    return page;
+  }
+
+  private order(fetched: Promise<FetchedBlock[]>): void {
+    const order: Order = { blocks: fetched.then((blocks) => blocks.map(this.verify)), ready: false };
+    order.blocks.then(
+      () => {
+        order.ready = true;
+      },
+      () => undefined, // thrown where the order is taken
+    );
+    this.orders.push(order);
+  }
+
+  /** Pages of empty blocks grow, pages of full ones shrink. */
+  private adapt(blocks: number, logs: number): void {
+    const perBlock = logs / Math.max(blocks, 1);
+    const fitting = Math.floor(LOGS_PER_PAGE / 2 / Math.max(perBlock, 1));
+    this.range = Math.max(1, Math.min(LARGEST_RANGE, this.range * 2, fitting));
+  }
+}
+
+const UNKNOWN = Buffer.alloc(0);

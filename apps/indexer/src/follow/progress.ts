@@ -1,0 +1,27 @@
+import type { VerifiedBlock } from '../verify/block.verifier.js';
+import type { Position } from './chain-source.js';
+
+/** What happened on a chain, in order. Whoever consumes it carries out each before asking for the next. */
+export type Progress =
+  /** Blocks that follow on the tip. */
+  | { type: 'block'; blocks: VerifiedBlock[]; finalNumber: bigint }
+  /** Blocks that follow on an ancestor of the tip; those above it are orphans. */
+  | { type: 'reorganisation'; ancestor: Position; blocks: VerifiedBlock[]; finalNumber: bigint }
+  /** Blocks up to `number` are final, and already committed as such. */
+  | { type: 'final'; number: bigint };
+
+/** The node follows another history than the one stored as final. Nothing is taken back; a person decides. */
+export class BeyondFinalityError extends Error {
+  override readonly name = 'BeyondFinalityError';
+
+  constructor(
+    readonly number: bigint,
+    readonly stored: Buffer,
+    readonly given: Buffer,
+  ) {
+    super(
+      `The node has block 0x${given.toString('hex')} at ${number}, where 0x${stored.toString('hex')} is stored and final: ` +
+        'its chain was replaced or reorganised beyond finality.',
+    );
+  }
+}

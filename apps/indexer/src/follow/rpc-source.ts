@@ -1,0 +1,114 @@
+import { RpcError } from '../../../../libs/chain-client/src/rpc/rpc.error.js';
+import type { RpcHead, RpcTransport } from '../../../../libs/chain-client/src/rpc/transport.js';
+import { toHex } from '../../../../libs/platform/src/bytes.js';
+import type { ChainSource, FetchedBlock, Head, Watch } from './chain-source.js';
+import { parseBlock, parseHead, type RpcBlock, type RpcReceipt } from './rpc-block.js';
+
+const METHOD_NOT_FOUND = -32601;
+
+/** A node behind JSON-RPC: standard eth_* methods, and eth_getBlockReceipts where the node has it. */
+export class RpcSource implements ChainSource {
+  private hasBlockReceipts = true;
+
+  constructor(private readonly rpc: RpcTransport) {}
+
+  async identity(): Promise<{ chainId: bigint; genesisHash: Buffer }> {
+    const [chainId, genesis] = await this.rpc.batch<unknown>([
+      { method: 'eth_chainId' },
+      { method: 'eth_getBlockByNumber', params: ['0x0', false] },
+    ]);
+    return { chainId: BigInt(chainId as string), genesisHash: parseHead(genesis as RpcHead).hash };
+  }
+
+  async head(): Promise<Head> {
+    return parseHead(await this.rpc.request<RpcHead>('eth_getBlockByNumber', ['latest', false]));
+  }
+
+  async hashAt(number: bigint): Promise<Buffer | undefined> {
+    const block = await this.rpc.request<RpcHead | null>('eth_getBlockByNumber', [quantity(number), false]);
+    return block === null ? undefined : parseHead(block).hash;
+  }
+
+  async blockByHash(hash: Buffer): Promise<FetchedBlock | undefined> {
+    const id = toHex(hash);
+    const block = { method: 'eth_getBlockByHash', params: [id, true] };
+    if (!this.hasBlockReceipts) {
+      const answer = await this.rpc.request<RpcBlock | null>(block.method, block.params);
+      return answer === null ? undefined : (await this.withReceipts([answer]))[0];
+    }
+    const [first, second] = await this.rpc.batchSettled<unknown>([
+      block,
+      { method: 'eth_getBlockReceipts', params: [id] },
+    ]);
+    if (first?.error) throw first.error;
+    const answer = first?.value as RpcBlock | null;
+    if (answer === null) return undefined;
+    if (second?.error) {
+      this.expectNoBlockReceipts(second.error);
+      return (await this.withReceipts([answer]))[0];
+    }
+    return second?.value === null ? undefined : parseBlock(answer, second?.value as RpcReceipt[]);
+  }
+
+  async blocksByNumber(from: bigint, to: bigint): Promise<FetchedBlock[]> {
+    const calls = [];
+    for (let number = from; number <= to; number++) {
+      calls.push({ method: 'eth_getBlockByNumber', params: [quantity(number), true] });
+    }
+    const answers = await this.rpc.batch<RpcBlock | null>(calls);
+    const missing = answers.indexOf(null);
+    return this.withReceipts((missing === -1 ? answers : answers.slice(0, missing)) as RpcBlock[]);
+  }
+
+  async watch(onHead: (head: Head) => void, onGap: () => void): Promise<Watch> {
+    return this.rpc.subscribe('newHeads', (head) => onHead(parseHead(head)), onGap);
+  }
+
+  /** Asks by block hash, so that receipts of another block of the same number can't be taken. Ends before a block the node lost meanwhile. */
+  private async withReceipts(blocks: readonly RpcBlock[]): Promise<FetchedBlock[]> {
+    const receipts = await this.receiptsOf(blocks.filter((block) => block.transactions.length > 0));
+    const fetched: FetchedBlock[] = [];
+    for (const block of blocks) {
+      const own = block.transactions.length === 0 ? [] : receipts.get(block.hash);
+      if (own === undefined) break;
+      fetched.push(parseBlock(block, own));
+    }
+    return fetched;
+  }
+
+  private async receiptsOf(blocks: readonly RpcBlock[]): Promise<Map<string, RpcReceipt[]>> {
+    if (blocks.length === 0) return new Map();
+    if (this.hasBlockReceipts) {
+      const calls = blocks.map(({ hash }) => ({ method: 'eth_getBlockReceipts', params: [hash] }));
+      const outcomes = await this.rpc.batchSettled<RpcReceipt[] | null>(calls);
+      const failure = outcomes.find(({ error }) => error !== undefined)?.error;
+      if (failure === undefined) {
+        return new Map(blocks.flatMap(({ hash }, i) => (outcomes[i]?.value ? [[hash, outcomes[i].value]] : [])));
+      }
+      this.expectNoBlockReceipts(failure);
+    }
+    const calls = blocks.flatMap(({ transactions }) =>
+      transactions.map(({ hash }) => ({ method: 'eth_getTransactionReceipt', params: [hash] })),
+    );
+    const answers = await this.rpc.batch<RpcReceipt | null>(calls);
+    let next = 0;
+    const receipts = new Map<string, RpcReceipt[]>();
+    for (const { hash, transactions } of blocks) {
+      const own = answers.slice(next, next + transactions.length);
+      next += transactions.length;
+      // A transaction's receipt may be that of another block by now.
+      if (own.every((receipt) => receipt?.blockHash === hash)) receipts.set(hash, own as RpcReceipt[]);
+    }
+    return receipts;
+  }
+
+  /** geth before 1.13 lacks eth_getBlockReceipts. @throws RpcError when the failure is another one */
+  private expectNoBlockReceipts(error: RpcError): void {
+    if (error.code !== METHOD_NOT_FOUND) throw error;
+    this.hasBlockReceipts = false;
+  }
+}
+
+function quantity(number: bigint): string {
+  return `0x${number.toString(16)}`;
+}

@@ -1,0 +1,80 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { NetworkState } from '../follow/network.state.js';
+import type { FoldedBlock } from '../verify/ledger.fold.js';
+
+/** What Prometheus scrapes. */
+export class IndexerMetrics {
+  readonly registry = new Registry();
+  private readonly blocks = new Counter({
+    name: 'emr_indexer_blocks_total',
+    help: 'Blocks committed to the mirror',
+    labelNames: ['network'],
+    registers: [this.registry],
+  });
+  private readonly events = new Counter({
+    name: 'emr_indexer_events_total',
+    help: 'Sequenced events committed to the mirror',
+    labelNames: ['network'],
+    registers: [this.registry],
+  });
+  private readonly commitSeconds = new Histogram({
+    name: 'emr_indexer_commit_seconds',
+    help: 'Time from folded blocks to their commit',
+    labelNames: ['network'],
+    buckets: [0.001, 0.002, 0.004, 0.008, 0.015, 0.03, 0.06, 0.125, 0.25, 0.5, 1],
+    registers: [this.registry],
+  });
+  private readonly reorganisations = new Counter({
+    name: 'emr_indexer_reorganisations_total',
+    help: 'Reorganisations carried out',
+    labelNames: ['network'],
+    registers: [this.registry],
+  });
+
+  constructor() {
+    collectDefaultMetrics({ register: this.registry });
+  }
+
+  /** Gauges are read when scraped. */
+  observe(states: readonly NetworkState[]): void {
+    const gauge = (name: string, help: string, read: (state: NetworkState) => number | undefined) =>
+      new Gauge({
+        name,
+        help,
+        labelNames: ['network'],
+        registers: [this.registry],
+        collect() {
+          for (const state of states) {
+            const value = read(state);
+            if (value !== undefined) this.set({ network: state.network.name }, value);
+          }
+        },
+      });
+    gauge('emr_indexer_cursor_block', 'Last mirrored block', ({ mirror }) => toNumber(mirror?.tip.number));
+    gauge('emr_indexer_final_block', 'Last final block', ({ mirror }) => toNumber(mirror?.finalNumber));
+    gauge('emr_indexer_sequence', 'Last mirrored sequence of the ledger', ({ mirror }) =>
+      toNumber(mirror?.ledger.sequence),
+    );
+    gauge('emr_indexer_lag_blocks', 'Blocks the node has and the mirror has not', ({ lag }) => toNumber(lag));
+    gauge('emr_indexer_stopped', '1 when a network is no longer followed until a person looks', ({ phase }) =>
+      phase === 'stopped' ? 1 : 0,
+    );
+  }
+
+  onCommit(network: string, blocks: readonly FoldedBlock[], seconds: number): void {
+    this.blocks.inc({ network }, blocks.length);
+    this.events.inc(
+      { network },
+      blocks.reduce((sum, { events }) => sum + events.length, 0),
+    );
+    this.commitSeconds.observe({ network }, seconds);
+  }
+
+  onReorganisation(network: string): void {
+    this.reorganisations.inc({ network });
+  }
+}
+
+function toNumber(value: bigint | undefined): number | undefined {
+  return value === undefined ? undefined : Number(value);
+}

@@ -1,0 +1,12 @@
+import { z } from 'zod';
+
+/** Everything the indexer reads from its environment. */
+export const indexerEnv = z.object({
+  /** postgres:// URL of the role that writes the mirror. */
+  DATABASE_URL: z.string().regex(/^postgres(ql)?:\/\//, 'a postgres:// URL'),
+  NETWORKS_FILE: z.string().min(1, 'path of the networks file'),
+  HOST: z.string().default('127.0.0.1'),
+  MANAGEMENT_PORT: z.coerce.number().int().min(0).max(65_535),
+  LOG_LEVEL: z.enum(['error', 'warn', 'info', 'debug']).default('info'),
+});
+export type IndexerEnv = z.output<typeof indexerEnv>;

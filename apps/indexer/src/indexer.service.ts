@@ -1,0 +1,96 @@
+import { Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
+import type { DataSource } from 'typeorm';
+import { connectRpc, type RpcTransport } from '../../../libs/chain-client/src/rpc/transport.js';
+import { createDataSource } from '../../../libs/database/src/data-source.js';
+import { type NetworksConfig, networkOf } from '../../../libs/platform/src/networks.js';
+import { NetworkRunner } from './follow/network.runner.js';
+import type { NetworkState } from './follow/network.state.js';
+import { RpcSource } from './follow/rpc-source.js';
+import type { IndexerMetrics } from './health/metrics.js';
+
+export interface Health {
+  /** starting: not caught up yet. standby: another indexer leads. degraded: a network is stopped or out of reach. */
+  status: 'starting' | 'ready' | 'standby' | 'degraded';
+  networks: Record<string, unknown>;
+}
+
+/** Follows the hospital's networks from start to shutdown of the process. */
+export class IndexerService implements OnApplicationBootstrap, OnApplicationShutdown {
+  private readonly log = new Logger('Indexer');
+  private readonly stopping = new AbortController();
+  private readonly dataSource: DataSource;
+  private readonly transports: RpcTransport[] = [];
+  private readonly runners: NetworkRunner[];
+  private running: Promise<unknown> = Promise.resolve();
+
+  constructor(databaseUrl: string, config: NetworksConfig, metrics: IndexerMetrics) {
+    // One chain may carry both tiers: it is followed once.
+    const networks = [...new Set([networkOf(config, 'local'), networkOf(config, 'global')])];
+    this.dataSource = createDataSource({
+      url: databaseUrl,
+      applicationName: 'emr-indexer',
+      searchPath: 'mirror',
+      poolSize: networks.length + 1,
+      onPoolError: (error) => this.log.warn(`The database connection was lost: ${error.message}`),
+    });
+    this.runners = networks.map((network) => {
+      const rpc = connectRpc(network.rpc);
+      this.transports.push(rpc);
+      return new NetworkRunner(network, {
+        dataSource: this.dataSource,
+        source: new RpcSource(rpc),
+        metrics,
+        log: this.log,
+      });
+    });
+    metrics.observe(this.states);
+  }
+
+  onApplicationBootstrap(): void {
+    this.running = this.run();
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    this.stopping.abort(new Error('The indexer is shutting down.'));
+    await this.running;
+    await Promise.all(this.transports.map((transport) => transport.close()));
+    if (this.dataSource.isInitialized) await this.dataSource.destroy();
+  }
+
+  health(): Health {
+    const phases = this.states.map(({ phase }) => phase);
+    const failing = this.states.some(({ phase, lastError }) => phase === 'connecting' && lastError !== undefined);
+    return {
+      status: statusOf(phases, failing),
+      networks: Object.fromEntries(this.states.map((state) => [state.network.name, state.toJSON()])),
+    };
+  }
+
+  private get states(): NetworkState[] {
+    return this.runners.map(({ state }) => state);
+  }
+
+  private async run(): Promise<void> {
+    const { signal } = this.stopping;
+    await this.connectDatabase(signal);
+    await Promise.all(this.runners.map((runner) => runner.run(signal)));
+  }
+
+  private async connectDatabase(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted && !this.dataSource.isInitialized) {
+      try {
+        await this.dataSource.initialize();
+      } catch (error) {
+        for (const state of this.states) state.lastError = `No database: ${(error as Error).message}`;
+        this.log.warn(`The database is out of reach: ${(error as Error).message}`);
+        await new Promise((resolve) => setTimeout(resolve, 500));
+      }
+    }
+  }
+}
+
+function statusOf(phases: readonly string[], failing: boolean): Health['status'] {
+  if (failing || phases.includes('stopped')) return 'degraded';
+  if (phases.includes('connecting') || phases.includes('catching-up')) return 'starting';
+  return phases.includes('standby') ? 'standby' : 'ready';
+}
