@@ -1,12 +1,13 @@
 import { Body, Controller, Headers, HttpCode, Post } from '@nestjs/common';
-import { ApiHeader } from '@nestjs/swagger';
+import { ApiHeader, ApiTags } from '@nestjs/swagger';
 import { type Caller, CurrentCaller } from '../auth/caller.js';
 import { IdempotencyKey } from '../http/request-headers.js';
 import { Route } from '../http/route.decorator.js';
 import { type Content, contentSchema } from './contents.schema.js';
 import { ContentsService } from './contents.service.js';
 
-@Controller('contents')
+@ApiTags('contents')
+@Controller('v1/contents')
 export class ContentsController {
   constructor(private readonly contents: ContentsService) {}
 

@@ -1,0 +1,57 @@
+import { Injectable } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
+import { ProblemError } from '../../../../libs/platform/src/errors.js';
+import { Vault } from '../../../../libs/vault/src/vault.js';
+import type { Caller } from '../auth/caller.js';
+import { ActorKeys } from '../keys/actor-keys.js';
+import { Records } from '../policy/records.service.js';
+import type { PatientIdentifier } from './emrs.schema.js';
+import { PatientsStore } from './patients.store.js';
+
+/** Who a record is about: known here only, under a blind index and a seal. */
+@Injectable()
+export class Patients {
+  constructor(
+    private readonly store: PatientsStore,
+    private readonly vault: Vault,
+    private readonly actorKeys: ActorKeys,
+    private readonly records: Records,
+  ) {}
+
+  identifierIndex(identifier: PatientIdentifier): Buffer {
+    return this.vault.indexOf(canonical(identifier));
+  }
+
+  /** Ties a record to its patient and keeps the record's subject key: in the commit that opens it. */
+  async attach(
+    manager: EntityManager,
+    record: { recordId: Buffer; subject: Buffer; subjectKey: Buffer },
+    identifier: PatientIdentifier,
+  ): Promise<void> {
+    const identifierIndex = this.identifierIndex(identifier);
+    const { kekId, bytes } = this.vault.wrap(Buffer.from(canonical(identifier)), identifierIndex);
+    const patientId = await this.store.upsert(manager, { identifierIndex, sealed: bytes, kekId });
+    await this.store.link(manager, record.recordId, patientId, record.subject);
+    await this.actorKeys.keepSubjectKey(record.subjectKey, manager);
+  }
+
+  /** @throws ProblemError NOT_FOUND when the record has no patient here */
+  async linkAccount(recordId: Buffer, issuer: string, subject: string): Promise<void> {
+    const linked = await this.store.linkAccount(recordId, this.records.accountIndex(issuer, subject));
+    if (!linked) throw new ProblemError('NOT_FOUND');
+  }
+
+  /** The key that acts as the record's subject, when `caller` is its patient; undefined when not. */
+  async subjectActor(caller: Caller, recordId: Buffer): Promise<{ address: Buffer; key: Buffer } | undefined> {
+    if (!caller.roles.includes('patient')) return undefined;
+    const index = this.records.accountIndex(caller.issuer, caller.subject);
+    const address = await this.store.subjectFor(recordId, index);
+    const key = address && (await this.actorKeys.privateKeyOf(address));
+    return address && key ? { address, key } : undefined;
+  }
+}
+
+/** One text for one identifier, however its Unicode was composed. */
+function canonical({ system, value }: PatientIdentifier): string {
+  return JSON.stringify([system?.normalize('NFC') ?? null, value.normalize('NFC')]);
+}
