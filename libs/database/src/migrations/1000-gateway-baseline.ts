@@ -182,6 +182,8 @@ CREATE TABLE gateway.patient_account (
 CREATE INDEX ix_patient_account_patient ON gateway.patient_account (patient_id);
 
 -- queries, transfers -------------------------------------------------------------------------------------------------
+-- One row for each transfer this hospital takes part in. Its state on chain is in the mirror; 'step' is for people and for the index of open
+-- rows, nothing is decided by it.
 CREATE TABLE gateway.transfer (
   id bytea CONSTRAINT pk_transfer PRIMARY KEY CHECK (length(id) = 32),
   direction text NOT NULL CHECK (direction IN ('outgoing', 'incoming')),
@@ -190,20 +192,32 @@ CREATE TABLE gateway.transfer (
   version integer NOT NULL,
   content_hash bytea NOT NULL,
   mode smallint NOT NULL DEFAULT 0,
-  actor bytea NOT NULL,
+  -- who asked for it (outgoing) or for its acceptance (incoming): their key signs what follows
+  actor bytea,
   principal bytea,
+  -- request id of the latest acceptance asked for here
+  acceptance_request_id bytea,
+  -- code of the reason given, never free text
+  reason text,
   step text NOT NULL,
+  outcome text CHECK (outcome IN ('completed', 'rejected', 'cancelled', 'expired')),
+  -- why nothing more can be done, or the last thing that went wrong
+  problem text,
   received_record_id bytea,
   package bytea,
   package_hash bytea,
+  delivered_at timestamptz,
   ttl integer NOT NULL,
-  detail jsonb NOT NULL DEFAULT '{}',
   attempts integer NOT NULL DEFAULT 0,
   next_attempt_at timestamptz NOT NULL DEFAULT now(),
+  lease_until timestamptz,
   created_at timestamptz NOT NULL DEFAULT now(),
   updated_at timestamptz NOT NULL DEFAULT now()
 );
+ALTER TABLE gateway.transfer ALTER COLUMN package SET STORAGE EXTERNAL; -- ciphertext doesn't compress
 CREATE INDEX ix_transfer_record ON gateway.transfer (record_id);
+CREATE INDEX ix_transfer_received ON gateway.transfer (received_record_id) WHERE received_record_id IS NOT NULL;
+CREATE INDEX ix_transfer_created ON gateway.transfer (created_at, id);
 CREATE INDEX ix_transfer_due ON gateway.transfer (next_attempt_at) WHERE step NOT IN ('done', 'failed');
 
 -- Looks that are no act on the ledger, and each release of content.
