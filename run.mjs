@@ -38,9 +38,9 @@ Ctrl-C stops everything in order; the next start goes on where this one ended.`,
 Ends with one line: N passed, N failed, and N skipped where something was. What was skipped, and why, stands above it.`,
   },
   check: {
-    summary: 'format, lint, types, import rules, unused code',
+    summary: 'format, lint, types, import rules, unused code, lockfile, sizes',
     usage: `npm run check -- [STEP ...]
-  STEP            biome, types, imports, unused, environment, size (default: all of them)`,
+  STEP            biome, types, imports, unused, lockfile, environment, size (default: all of them)`,
   },
   bench: {
     summary: 'measurements',

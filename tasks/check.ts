@@ -26,6 +26,11 @@ const STEPS: Step[] = [
     run: tool('knip/bin/knip.js', ['--no-config-hints']),
   },
   {
+    name: 'lockfile',
+    about: 'complete for all platforms',
+    run: tool('../tasks/complete-lockfile.mjs', ['--check']),
+  },
+  {
     name: 'environment',
     about: 'process.env is read through parseEnv alone',
     run: async (root) => report(sourceFiles(root).flatMap((file) => environmentFindings(file.path, file.text))),

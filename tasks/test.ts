@@ -45,7 +45,7 @@ export async function run(args: string[]): Promise<number> {
   let total = nothing;
   const lines: string[] = [];
   try {
-    const context: Context = { root: process.cwd(), scratch, env: { ...process.env, FORCE_COLOR: colour() } };
+    const context: Context = { root: process.cwd(), scratch, env: environment() };
     const missing = await tools(context);
     for (const [index, suite] of chosen.entries()) {
       heading(`${index + 1}/${chosen.length} ${suite.name}: ${suite.about}`);
@@ -119,7 +119,8 @@ function summary(title: string, names: string[]): void {
   if (names.length > 0) process.stdout.write(`${title}:\n${names.map((name) => `  ${name}\n`).join('')}`);
 }
 
-/** The children write into a pipe; whether colours are wanted is asked of our own terminal. */
-function colour(): string {
-  return process.stdout.isTTY ? '1' : '0';
+/** The children write into a pipe; whether colours are wanted is asked of our own terminal. (FORCE_COLOR=0 counts as wanted for some.) */
+function environment(): NodeJS.ProcessEnv {
+  const { FORCE_COLOR: _ignored, ...rest } = process.env;
+  return { ...rest, NODE_ENV: 'test', ...(process.stdout.isTTY ? { FORCE_COLOR: '1' } : { NO_COLOR: '1' }) };
 }
