@@ -294,7 +294,7 @@ interface Receipt {
   logs: { topics: string[]; data: string }[];
 }
 
-export async function sendTransaction(
+async function sendTransaction(
   anvil: Anvil,
   from: Buffer,
   to: Buffer | undefined,
