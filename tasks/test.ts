@@ -42,30 +42,27 @@ export async function run(args: string[]): Promise<number> {
   }
   const chosen = SUITES.filter(({ name }) => args.length === 0 || args.includes(name));
   const scratch = mkdtempSync(join(tmpdir(), 'emr-test-'));
+  process.once('exit', () => rmSync(scratch, { recursive: true, force: true })); // after a signal too
   let total = nothing;
   const lines: string[] = [];
-  try {
-    const context: Context = { root: process.cwd(), scratch, env: environment() };
-    const missing = await tools(context);
-    for (const [index, suite] of chosen.entries()) {
-      heading(`${index + 1}/${chosen.length} ${suite.name}: ${suite.about}`);
-      const started = Date.now();
-      const counts = await suite.run(context).catch((error: Error): Counts => {
-        process.stdout.write(`${error.stack}\n`);
-        return { ...nothing, failed: 1, failedNames: [`${suite.name}: ${error.message}`] };
-      });
-      lines.push(`${suite.name}: ${closingLine(counts)}, ${Math.round((Date.now() - started) / 1000)} s`);
-      process.stdout.write(`${lines.at(-1)}\n`);
-      total = add(total, counts);
-    }
-    heading('result');
-    for (const line of lines) process.stdout.write(`${line}\n`);
-    summary('Failed', total.failedNames);
-    summary('Skipped', total.skippedNames);
-    if (total.skipped > 0) summary('Missing on this machine', missing);
-  } finally {
-    rmSync(scratch, { recursive: true, force: true });
+  const context: Context = { root: process.cwd(), scratch, env: environment() };
+  const missing = await tools(context);
+  for (const [index, suite] of chosen.entries()) {
+    heading(`${index + 1}/${chosen.length} ${suite.name}: ${suite.about}`);
+    const started = Date.now();
+    const counts = await suite.run(context).catch((error: Error): Counts => {
+      process.stdout.write(`${error.stack}\n`);
+      return { ...nothing, failed: 1, failedNames: [`${suite.name}: ${error.message}`] };
+    });
+    lines.push(`${suite.name}: ${closingLine(counts)}, ${Math.round((Date.now() - started) / 1000)} s`);
+    process.stdout.write(`${lines.at(-1)}\n`);
+    total = add(total, counts);
   }
+  heading('result');
+  for (const line of lines) process.stdout.write(`${line}\n`);
+  summary('Failed', total.failedNames);
+  summary('Skipped', total.skippedNames);
+  if (total.skipped > 0) summary('Missing on this machine', missing);
   process.stdout.write(`${closingLine(total)}\n`);
   return total.failed > 0 ? 1 : 0;
 }
