@@ -120,7 +120,7 @@ const executionGas: Record<number, number> = {
   [Operation.RELATE]: 100_000,
   [Operation.UNRELATE]: 75_000,
   [Operation.AMEND]: 85_000,
-  [Operation.QUERY]: 75_000,
+  [Operation.QUERY]: 62_000,
   [Operation.CLOSE]: 75_000,
   [Operation.REOPEN]: 75_000,
   [Operation.GRANT]: 130_000,
@@ -143,7 +143,7 @@ const executionGas: Record<number, number> = {
   [Operation.VOTE_THRESHOLD]: 110_000,
 };
 /** An unknown operation is refused: a request slot, a record's sequence and head, one event. */
-const refusalGas = 75_000;
+const refusalGas = 62_000;
 /** 16 gas for each byte of an intent's encoding that isn't a parameter; see `intentSize`. */
 const fixedCalldataGas = 16 * (32 + 8 * 32 + 32 + 32 + 96);
 /** Intrinsic gas, selector and array frame, the relayer's check, the ledger's sequence and head, the `Head` event. */
