@@ -18,8 +18,10 @@ export interface SignResult {
   attempts: Attempt[];
   /** Acts those carry. */
   acts: number;
-  /** True when acts may still be waiting and room was left for them. */
+  /** True when acts may still be waiting and there is room for them. */
   more: boolean;
+  /** True when acts are waiting for transactions that are out to enter a block. */
+  blocked: boolean;
 }
 
 interface WaitingAct {
@@ -35,14 +37,20 @@ interface WaitingAct {
   batchLimit: number | null;
 }
 
+interface Outlook {
+  waiting: boolean;
+  in_flight: number;
+  slots: number;
+  /** Rank of this signer among the `active` ones, from 0. */
+  position: number;
+  active: number;
+}
+
 interface SignerState {
   id: number;
   next_nonce: string;
   fence: string;
-  in_flight: number;
-  slots: number;
-  position: number;
-  active: number;
+  state: string;
 }
 
 /** Acts looked at in one commit: five full transactions. */
@@ -59,62 +67,71 @@ export async function signWaiting(
   signer: Signer,
   failpoint: Failpoint,
 ): Promise<SignResult> {
+  const outlook = await lookOut(dataSource, network, signer);
+  if (outlook === undefined || !outlook.waiting) return nothing;
+  const limits = packLimits(network, outlook.in_flight, outlook.slots);
+  if (limits.maxTransactions === 0 || limits.maxSlots === 0) return { ...nothing, blocked: true };
   return inTransaction(dataSource, async (query) => {
-    const state = await lockSigner(query, network, signer);
-    if (state === undefined) return nothing;
-    const limits = packLimits(network, state.in_flight, state.slots);
-    if (limits.maxTransactions === 0 || limits.maxSlots === 0) return nothing;
-    const waiting = await takeWaiting(query, network, state);
+    const [state] = await query<SignerState>(
+      'SELECT id, next_nonce, fence, state FROM gateway.signer WHERE network = $1 AND address = $2 FOR UPDATE',
+      [network.name, signer.address],
+    );
+    if (state?.state !== 'active') return nothing;
+    const waiting = await takeWaiting(query, network, outlook);
     const { transactions, oversized } = pack(waiting, limits);
     if (oversized.length > 0) await failOversized(query, oversized);
-    if (transactions.length === 0) return nothing;
+    if (transactions.length === 0) return { ...nothing, blocked: waiting.length > oversized.length };
 
     const first = BigInt(state.next_nonce);
     const attempts = transactions.map((acts, index) => sign(network, signer, first + BigInt(index), acts));
     await storeAttempts(query, state, first, transactions, attempts);
     failpoint('before-attempt-commit');
     const acts = transactions.reduce((sum, { length }) => sum + length, 0);
-    const left = acts + oversized.length < waiting.length || waiting.length === MAX_ACTS;
-    return { attempts, acts, more: left && transactions.length < limits.maxTransactions };
+    const blocked = acts + oversized.length < waiting.length;
+    return { attempts, acts, more: !blocked && waiting.length === MAX_ACTS, blocked };
   });
 }
 
-const nothing: SignResult = { attempts: [], acts: 0, more: false };
+const nothing: SignResult = { attempts: [], acts: 0, more: false, blocked: false };
 
-async function lockSigner(query: Query, network: SubmissionNetwork, signer: Signer): Promise<SignerState | undefined> {
-  // The lock comes first, in a statement of its own: what the next one reads was committed before the lock was given.
-  const [locked] = await query<{ id: number; next_nonce: string; fence: string; state: string }>(
-    'SELECT id, next_nonce, fence, state FROM gateway.signer WHERE network = $1 AND address = $2 FOR UPDATE',
-    [network.name, signer.address],
+/** A look before anything is locked: is there work, is there room? Undefined while the signer isn't active. */
+async function lookOut(
+  dataSource: DataSource,
+  network: SubmissionNetwork,
+  signer: Signer,
+): Promise<Outlook | undefined> {
+  const [outlook]: Outlook[] = await dataSource.query(
+    `SELECT EXISTS (SELECT FROM gateway.operation WHERE network = $1 AND phase = 'accepted') AS waiting,
+       unmined.in_flight, unmined.slots, peers.position, peers.active
+     FROM gateway.signer s,
+     LATERAL (
+       SELECT count(*)::int AS in_flight, coalesce(sum(ceil(length(a.raw)::numeric / ${SLOT_BYTES})), 0)::int AS slots
+       FROM gateway.transaction t JOIN gateway.attempt a ON a.transaction_id = t.id AND a.number = 1
+       WHERE t.signer_id = s.id AND t.state IN ('signed', 'submitted') AND NOT EXISTS (
+         SELECT FROM gateway.attempt b JOIN mirror.inclusion i ON i.network = $1 AND i.transaction_hash = b.hash
+         WHERE b.transaction_id = t.id)
+     ) unmined,
+     LATERAL (
+       SELECT count(*) FILTER (WHERE p.id < s.id)::int AS position, count(*)::int AS active
+       FROM gateway.signer p WHERE p.network = $1 AND p.state = 'active' AND p.address = ANY($3)
+     ) peers
+     WHERE s.network = $1 AND s.address = $2 AND s.state = 'active'`,
+    [network.name, signer.address, network.signers.map(({ address }) => address)],
   );
-  if (locked === undefined || locked.state !== 'active') return undefined;
-  const [counts] = await query<{ in_flight: number; slots: number; position: number; active: number }>(
-    `SELECT count(a.id)::int AS in_flight, coalesce(sum(ceil(length(a.raw)::numeric / ${SLOT_BYTES})), 0)::int AS slots,
-       (SELECT count(*)::int FROM gateway.signer s WHERE s.network = $2 AND s.state = 'active' AND s.id < $1
-          AND s.address = ANY($3)) AS position,
-       (SELECT count(*)::int FROM gateway.signer s WHERE s.network = $2 AND s.state = 'active' AND s.address = ANY($3)) AS active
-     FROM gateway.transaction t
-     JOIN gateway.attempt a ON a.transaction_id = t.id AND a.number = 1
-     WHERE t.signer_id = $1 AND t.state IN ('signed', 'submitted')
-       AND NOT EXISTS (
-         SELECT FROM gateway.attempt b JOIN mirror.inclusion i ON i.network = $2 AND i.transaction_hash = b.hash
-         WHERE b.transaction_id = t.id)`,
-    [locked.id, network.name, network.signers.map(({ address }) => address)],
-  );
-  return { ...locked, ...counts! };
+  return outlook;
 }
 
 /** A record's acts all go through one signer, so they stay in order; which one follows from the record's id. */
-async function takeWaiting(query: Query, network: SubmissionNetwork, state: SignerState): Promise<WaitingAct[]> {
-  const share = state.active > 1 ? 'AND (get_byte(record_id, 30) * 256 + get_byte(record_id, 31)) % $3 = $4' : '';
+async function takeWaiting(query: Query, network: SubmissionNetwork, share: Outlook): Promise<WaitingAct[]> {
+  const filter = share.active > 1 ? 'AND (get_byte(record_id, 30) * 256 + get_byte(record_id, 31)) % $3 = $4' : '';
   return query<WaitingAct>(
     `SELECT ordinal, code, request_id, record_id, parameters, actor, deadline, auth_context, signature,
        batch_limit AS "batchLimit"
      FROM gateway.operation
-     WHERE network = $1 AND phase = 'accepted' ${share}
+     WHERE network = $1 AND phase = 'accepted' ${filter}
      ORDER BY priority DESC, ordinal LIMIT $2
      FOR UPDATE SKIP LOCKED`,
-    state.active > 1 ? [network.name, MAX_ACTS, state.active, state.position] : [network.name, MAX_ACTS],
+    share.active > 1 ? [network.name, MAX_ACTS, share.active, share.position] : [network.name, MAX_ACTS],
   );
 }
 

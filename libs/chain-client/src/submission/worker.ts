@@ -10,6 +10,7 @@ export interface WorkerOptions {
   networks: SubmissionNetwork[];
   logger: Logger;
   failpoint: Failpoint;
+  onSigned?(network: string, acts: number): void;
 }
 
 export interface WorkerStats {
@@ -37,9 +38,15 @@ export class SubmissionWorker {
     void this.drain(network);
   }
 
+  /** Blocks were mined: goes on if acts were waiting for that. */
+  mined(network: string): void {
+    if (this.linesOf(network).some(({ blocked }) => blocked)) this.kick(network);
+  }
+
   /** True while this process is at work on the network, and will therefore find what was committed before now. */
   draining(network: string): boolean {
-    return this.linesOf(network).every((line) => line.running !== undefined);
+    const lines = this.linesOf(network);
+    return lines.length > 0 && lines.every((line) => line.running !== undefined);
   }
 
   /** Resolves when nothing that can be sent now is left waiting. Never rejects. */
@@ -59,33 +66,44 @@ export class SubmissionWorker {
 
   private run(line: Line): Promise<void> {
     line.again = true;
-    line.running ??= this.loop(line).finally(() => {
-      line.running = undefined;
-    });
+    line.running ??= this.loop(line);
     return line.running;
   }
 
   private async loop(line: Line): Promise<void> {
-    const { dataSource, logger, failpoint } = this.options;
+    const { logger } = this.options;
+    try {
+      // The inner run waits for its last send; what was rung meanwhile is looked for in another one.
+      while (line.again && !this.stopping && line.network.assigning) await this.signAndSend(line);
+    } catch (error) {
+      logger.error({ err: error, network: line.network.name }, 'Signing failed; the sweeper tries again.');
+    } finally {
+      // In the same turn as the last look at `again`: a ring after it starts a new run.
+      line.running = undefined;
+    }
+  }
+
+  private async signAndSend(line: Line): Promise<void> {
+    const { dataSource, failpoint } = this.options;
     let sending: Promise<void> = Promise.resolve();
     try {
-      while (line.again && !this.stopping && line.network.assigning) {
+      while (line.again && !this.stopping) {
         line.again = false;
-        const { attempts, acts, more } = await signWaiting(dataSource, line.network, line.signer, failpoint);
-        if (more) line.again = true;
+        const { attempts, acts, more, blocked } = await signWaiting(dataSource, line.network, line.signer, failpoint);
+        line.blocked = blocked;
         if (attempts.length === 0) continue;
         failpoint('after-attempt-commit');
         this.stats.transactions += attempts.length;
         this.stats.acts += acts;
+        this.options.onSigned?.(line.network.name, acts);
         // The next batch is signed while this one travels; one batch at a time, so that nonces arrive in order.
         await sending;
         sending = this.send(line, attempts);
-        line.again = true;
+        if (more) line.again = true;
       }
-    } catch (error) {
-      logger.error({ err: error, network: line.network.name }, 'Signing failed; the sweeper tries again.');
+    } finally {
+      await sending;
     }
-    await sending;
   }
 
   private async send(line: Line, attempts: readonly Attempt[]): Promise<void> {
@@ -102,7 +120,10 @@ export class SubmissionWorker {
 }
 
 class Line {
+  /** Something may have come since the last look. */
   again = false;
+  /** Acts wait for transactions to be mined. */
+  blocked = false;
   running: Promise<void> | undefined;
 
   constructor(

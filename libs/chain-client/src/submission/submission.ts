@@ -1,0 +1,194 @@
+import type { DataSource } from 'typeorm';
+import { rowsOf } from '../../../database/src/transaction.js';
+import type { Logger } from '../../../platform/src/logger.js';
+import type { NetworkConfig } from '../../../platform/src/networks.js';
+import { Acceptor } from './acceptor.js';
+import { Doorbell } from './doorbell.js';
+import { createFailpoint } from './failpoint.js';
+import { OperationReader } from './operation.reader.js';
+import { type MirrorCommit, Outcomes } from './outcomes.js';
+import { reconcile } from './reconcile.js';
+import { alignSigners, registerSigners } from './signer.state.js';
+import { openNetwork, type SubmissionLimits, type SubmissionNetwork } from './submission.network.js';
+import { Sweeper } from './sweeper.js';
+import { SubmissionWorker } from './worker.js';
+
+export interface SubmissionSettings {
+  /** Initialised, as the gateway's role. */
+  dataSource: DataSource;
+  /** The same database, for the connection that listens. */
+  databaseUrl: string;
+  /** postgres://… (BullMQ's tables in schema `bullmq`) or redis://… */
+  queueUrl: string;
+  hospitalId: number;
+  networks: readonly NetworkConfig[];
+  /** Private keys by network name; none on a network: acts are accepted there and left to other processes. */
+  relayerKeys: Readonly<Record<string, readonly Buffer[]>>;
+  logger: Logger;
+  /** False: this process accepts and reads, others sign and send. Default true. */
+  worker?: boolean;
+  sweepMs?: number;
+  limits?: Partial<SubmissionLimits>;
+  /** See failpoint.ts; for chaos tests. */
+  failpoint?: string;
+}
+
+export interface Submission {
+  acceptor: Acceptor;
+  reader: OperationReader;
+  outcomes: Outcomes;
+  worker: SubmissionWorker;
+  sweeper: Sweeper;
+  doorbell: Doorbell;
+  networks: SubmissionNetwork[];
+  /** Acts that wait to be signed, about: kept in memory, held against the table once a sweep. */
+  depth(network: string): number;
+  /** Withdraws an act that was not signed yet. */
+  cancel(operationId: string): Promise<'cancelled' | 'too-late' | 'unknown'>;
+  start(): Promise<void>;
+  /** Finishes what is in hand; accepted acts stay for the next start or another process. */
+  stop(): Promise<void>;
+}
+
+/** The write path of one process: accept → sign → broadcast → confirm → sweep. */
+export function createSubmission(settings: SubmissionSettings): Submission {
+  const { dataSource, logger, hospitalId } = settings;
+  const failpoint = createFailpoint(settings.failpoint);
+  const works = settings.worker ?? true;
+  const networks = settings.networks.map((network) =>
+    openNetwork(network, settings.relayerKeys[network.name] ?? [], settings.limits ?? {}),
+  );
+  const signing = networks.filter(({ signers }) => signers.length > 0);
+  const depths = new Map<string, number>();
+  const addDepth = (network: string, by: number) => depths.set(network, Math.max(0, (depths.get(network) ?? 0) + by));
+
+  const doorbell = new Doorbell({
+    queueUrl: settings.queueUrl,
+    hospitalId,
+    networks: networks.map(({ name }) => name),
+    logger,
+  });
+  const onSigned = (network: string, acts: number) => addDepth(network, -acts);
+  const worker = new SubmissionWorker({ dataSource, networks: works ? signing : [], logger, failpoint, onSigned });
+  // This process first, without a detour; the bell is for the others, and needless while this one is at work anyway.
+  const wake = (network: string) => {
+    const busy = worker.draining(network);
+    worker.kick(network);
+    if (!busy) void doorbell.ring(network);
+  };
+  const acceptor = new Acceptor({
+    dataSource,
+    failpoint,
+    onAccepted: (network, count) => {
+      addDepth(network, count);
+      wake(network);
+    },
+  });
+  const reader = new OperationReader(dataSource, hospitalId);
+  const reconciler = new Reconciler(dataSource, signing, logger, worker);
+  const outcomes = new Outcomes({
+    dataSource,
+    databaseUrl: settings.databaseUrl,
+    reader,
+    hospitalId,
+    logger,
+    onCommit: (commit) => reconciler.onCommit(commit),
+  });
+  const sweeper = new Sweeper({
+    dataSource,
+    networks: signing,
+    logger,
+    failpoint,
+    ...(settings.sweepMs === undefined ? {} : { intervalMs: settings.sweepMs }),
+    ring: wake,
+    onDepth: (network, waiting) => depths.set(network, waiting),
+  });
+
+  return {
+    acceptor,
+    reader,
+    outcomes,
+    worker,
+    sweeper,
+    doorbell,
+    networks,
+    depth: (network) => depths.get(network) ?? 0,
+    cancel: (operationId) => cancel(dataSource, operationId),
+    async start() {
+      await outcomes.start();
+      if (!works) return;
+      for (const network of signing) {
+        await registerSigners(dataSource, network);
+        await alignSigners(dataSource, network, logger, 'start').catch((error: unknown) => {
+          logger.error(
+            { err: error, network: network.name },
+            'The node is out of reach; the signers are checked later.',
+          );
+        });
+      }
+      doorbell.answer((network) => worker.drain(network));
+      await sweeper.sweep(true);
+      sweeper.start();
+    },
+    async stop() {
+      await sweeper.stop();
+      await worker.stop();
+      await outcomes.stop();
+      await doorbell.close();
+      await Promise.all(networks.map(({ reader: { rpc } }) => rpc.close()));
+    },
+  };
+}
+
+/** Reconciles a network whenever the mirror committed, one run at a time; commits that come meanwhile are one more run. */
+class Reconciler {
+  private readonly state = new Map<string, { running: boolean; again: boolean }>();
+
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly networks: SubmissionNetwork[],
+    private readonly logger: Logger,
+    private readonly worker: SubmissionWorker,
+  ) {}
+
+  onCommit(commit: MirrorCommit): void {
+    const network = this.networks.find(({ name }) => name === commit.network);
+    if (network === undefined) return;
+    this.worker.mined(network.name);
+    const state = this.state.get(network.name) ?? { running: false, again: false };
+    this.state.set(network.name, state);
+    state.again = true;
+    if (!state.running) void this.run(network, state);
+  }
+
+  private async run(network: SubmissionNetwork, state: { running: boolean; again: boolean }): Promise<void> {
+    state.running = true;
+    try {
+      while (state.again) {
+        state.again = false;
+        const { returned } = await reconcile(this.dataSource, network, this.logger);
+        if (returned > 0) this.worker.kick(network.name);
+      }
+    } catch (error) {
+      this.logger.warn({ err: error, network: network.name }, 'Reconciling failed; the sweeper does it again.');
+    } finally {
+      state.running = false;
+    }
+  }
+}
+
+/** Only what never was signed, or whose transaction is final without effect, can be withdrawn; a lost database's acts can't. */
+async function cancel(dataSource: DataSource, operationId: string): Promise<'cancelled' | 'too-late' | 'unknown'> {
+  const [row] = await rowsOf<{ cancelled: boolean }>(
+    dataSource,
+    `WITH cancelled AS (
+       UPDATE gateway.operation o SET phase = 'cancelled', updated_at = now()
+       WHERE o.id = $1 AND o.phase = 'accepted' AND NOT EXISTS (
+         SELECT FROM mirror.emr_event e WHERE e.network = o.network AND e.request_id = o.request_id)
+       RETURNING 1)
+     SELECT EXISTS (SELECT FROM cancelled) OR phase = 'cancelled' AS cancelled FROM gateway.operation WHERE id = $1`,
+    [operationId],
+  );
+  if (row === undefined) return 'unknown';
+  return row.cancelled ? 'cancelled' : 'too-late';
+}

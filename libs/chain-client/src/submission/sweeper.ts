@@ -1,0 +1,187 @@
+import type { DataSource } from 'typeorm';
+import { rowsOf } from '../../../database/src/transaction.js';
+import type { Logger } from '../../../platform/src/logger.js';
+import { broadcast } from './broadcast.js';
+import type { Failpoint } from './failpoint.js';
+import { reconcile } from './reconcile.js';
+import { alignSigners, resumeSigners } from './signer.state.js';
+import type { Signer, SubmissionNetwork } from './submission.network.js';
+
+export interface SweeperOptions {
+  dataSource: DataSource;
+  networks: SubmissionNetwork[];
+  logger: Logger;
+  failpoint: Failpoint;
+  /** Default 1,000 ms. */
+  intervalMs?: number;
+  /** Acts are waiting on this network. */
+  ring(network: string): void;
+  /** How many acts wait, once a sweep. */
+  onDepth(network: string, waiting: number): void;
+}
+
+interface OpenTransaction {
+  nonce: string;
+  hash: Buffer;
+  raw: Buffer;
+  due: boolean;
+}
+
+/** Step 5: finds whatever was missed, by looking at the tables and at nothing else, so that no crash and no lost message matters. */
+export class Sweeper {
+  private timer: NodeJS.Timeout | undefined;
+  private running: Promise<void> | undefined;
+  private stopped = false;
+  private readonly unreachable = new Set<string>();
+  private readonly suspects = new Map<string, number>();
+
+  constructor(private readonly options: SweeperOptions) {}
+
+  start(): void {
+    this.timer = setTimeout(
+      () => void this.sweep().then(() => !this.stopped && this.start()),
+      this.options.intervalMs ?? 1_000,
+    );
+  }
+
+  async stop(): Promise<void> {
+    this.stopped = true;
+    clearTimeout(this.timer);
+    await this.running;
+  }
+
+  /** One round over all networks; never rejects. @param atOnce looks for lost transactions however young they are */
+  async sweep(atOnce = false): Promise<void> {
+    this.running ??= Promise.all(this.options.networks.map((network) => this.sweepNetwork(network, atOnce))).then(
+      () => {
+        this.running = undefined;
+      },
+    );
+    await this.running;
+  }
+
+  private async sweepNetwork(network: SubmissionNetwork, atOnce: boolean): Promise<void> {
+    const { dataSource, logger } = this.options;
+    try {
+      await reconcile(dataSource, network, logger);
+      await this.failExpired(network);
+      await this.checkNode(network);
+      for (const signer of network.signers) await this.resend(network, signer, atOnce);
+      await resumeSigners(dataSource, network, logger);
+      this.unreachable.delete(network.name);
+    } catch (error) {
+      // Once per outage: a node or database that is away for an hour fills no log.
+      if (!this.unreachable.has(network.name)) logger.error({ err: error, network: network.name }, 'A sweep failed.');
+      this.unreachable.add(network.name);
+    }
+    await this.ringForWaiting(network).catch(() => undefined);
+  }
+
+  private async ringForWaiting(network: SubmissionNetwork): Promise<void> {
+    const [row] = await rowsOf<{ waiting: number }>(
+      this.options.dataSource,
+      `SELECT count(*)::int AS waiting FROM gateway.operation WHERE network = $1 AND phase = 'accepted'`,
+      [network.name],
+    );
+    const waiting = row?.waiting ?? 0;
+    this.options.onDepth(network.name, waiting);
+    if (waiting > 0) this.options.ring(network.name);
+  }
+
+  /** An act whose deadline lies before the last final block would only be refused. Not earlier: until then it may still ride. */
+  private async failExpired(network: SubmissionNetwork): Promise<void> {
+    await this.options.dataSource.query(
+      `UPDATE gateway.operation o SET phase = 'failed', failure = '{"code":"DEADLINE_PASSED"}', updated_at = now()
+       FROM mirror.cursor c JOIN mirror.block b ON b.network = c.network AND b.number = c.final_number
+       WHERE c.network = $1 AND o.network = $1 AND o.phase = 'accepted' AND o.deadline < b.time`,
+      [network.name],
+    );
+  }
+
+  /** A node whose tip lies below what the mirror has seen lost blocks: what it says about nonces is old. */
+  private async checkNode(network: SubmissionNetwork): Promise<void> {
+    const { dataSource, logger } = this.options;
+    const [cursor] = await rowsOf<{ number: string }>(
+      dataSource,
+      'SELECT number FROM mirror.cursor WHERE network = $1',
+      [network.name],
+    );
+    const tip = await network.reader.blockNumber();
+    const behind = cursor !== undefined && tip < BigInt(cursor.number);
+    if (behind === network.assigning) {
+      const details = { network: network.name, tip: String(tip), cursor: cursor?.number };
+      if (behind)
+        logger.error(
+          { alarm: true, ...details },
+          'The node is behind the mirror: nothing is assigned until it caught up.',
+        );
+      else logger.warn(details, 'The node caught up; acts are assigned again.');
+    }
+    network.assigning = !behind;
+    if (!behind) await alignSigners(dataSource, network, logger, 'running');
+  }
+
+  /** The oldest transaction without a block, unknown to the node: it and all above it are sent again, the same bytes. */
+  private async resend(network: SubmissionNetwork, signer: Signer, atOnce: boolean): Promise<void> {
+    const { dataSource, logger, failpoint } = this.options;
+    const open = await rowsOf<OpenTransaction>(
+      dataSource,
+      `SELECT t.nonce, a.hash, a.raw,
+         coalesce(a.sent_at, t.created_at) < now() - $3 * interval '1 millisecond' AS due
+       FROM gateway.signer s
+       JOIN gateway.transaction t ON t.signer_id = s.id AND t.state IN ('signed', 'submitted')
+       JOIN LATERAL (SELECT * FROM gateway.attempt WHERE transaction_id = t.id ORDER BY number DESC LIMIT 1) a ON true
+       WHERE s.network = $1 AND s.address = $2 AND NOT EXISTS (
+         SELECT FROM gateway.attempt b JOIN mirror.inclusion i ON i.network = $1 AND i.transaction_hash = b.hash
+         WHERE b.transaction_id = t.id)
+       ORDER BY t.nonce LIMIT 200`,
+      [network.name, signer.address, network.limits.resendAfterMs],
+    );
+    const lowest = open[0];
+    if (lowest === undefined || !(lowest.due || atOnce)) return;
+    const known = await network.reader.known(open.map(({ hash }) => hash));
+    const missing = known.indexOf('unknown');
+    if (missing === -1) return;
+    if (await this.usedByOthers(network, signer, BigInt(lowest.nonce), known[0] === 'unknown')) return;
+    logger.info(
+      { network: network.name, from: open[missing]!.nonce, count: open.length - missing },
+      'Stored transactions are sent again.',
+    );
+    await broadcast(dataSource, network, signer, open.slice(missing), logger, failpoint);
+  }
+
+  /**
+   * The mirror knows transactions to the ledger. One that used our nonce for something else shows only in the account's nonce: it is
+   * past ours while the mirror, level with the node, has no inclusion of our bytes. Two sweeps must agree.
+   */
+  private async usedByOthers(
+    network: SubmissionNetwork,
+    signer: Signer,
+    nonce: bigint,
+    unknown: boolean,
+  ): Promise<boolean> {
+    const key = `${network.name} ${signer.address.toString('hex')}`;
+    const tip = await network.reader.blockNumber();
+    const count = await network.reader.transactionCount(signer.address, 'latest');
+    const [cursor] = await rowsOf<{ number: string }>(
+      this.options.dataSource,
+      'SELECT number FROM mirror.cursor WHERE network = $1',
+      [network.name],
+    );
+    if (!unknown || count <= nonce || cursor === undefined || BigInt(cursor.number) < tip) {
+      this.suspects.delete(key);
+      return false;
+    }
+    const seen = (this.suspects.get(key) ?? 0) + 1;
+    this.suspects.set(key, seen);
+    if (seen < 2) return true;
+    await this.options.dataSource.query(
+      `UPDATE gateway.signer SET state = 'quarantined', reason = $3, fence = fence + 1
+       WHERE network = $1 AND address = $2 AND state <> 'quarantined'`,
+      [network.name, signer.address, `FOREIGN_NONCE ${nonce}`],
+    );
+    const details = { alarm: true, network: network.name, nonce: String(nonce) };
+    this.options.logger.error(details, 'A nonce of our signer was used by unknown bytes: the signer is quarantined.');
+    return true;
+  }
+}
