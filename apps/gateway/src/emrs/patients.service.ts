@@ -35,6 +35,17 @@ export class Patients {
     await this.actorKeys.keepSubjectKey(record.subjectKey, manager);
   }
 
+  /** The patient of a record, for whom it is handed on to; undefined when the record has none here. */
+  async identifierOf(recordId: Buffer): Promise<PatientIdentifier | undefined> {
+    const sealed = await this.store.sealedIdentifier(recordId);
+    if (!sealed) return undefined;
+    const [system, value] = JSON.parse(this.vault.unwrap(sealed, sealed.index).toString('utf8')) as [
+      string | null,
+      string,
+    ];
+    return { ...(system === null ? {} : { system }), value };
+  }
+
   /** @throws ProblemError NOT_FOUND when the record has no patient here */
   async linkAccount(recordId: Buffer, issuer: string, subject: string): Promise<void> {
     const linked = await this.store.linkAccount(recordId, this.records.accountIndex(issuer, subject));

@@ -29,6 +29,16 @@ export class PatientsStore {
     );
   }
 
+  /** The sealed identifier of a record's patient, with the index it is bound to. */
+  async sealedIdentifier(recordId: Buffer): Promise<{ index: Buffer; kekId: string; bytes: Buffer } | undefined> {
+    const rows: { index: Buffer; kekId: string; bytes: Buffer }[] = await this.dataSource.query(
+      `SELECT p.identifier_index AS index, p.kek_id AS "kekId", p.identifier_sealed AS bytes
+       FROM gateway.patient_record pr JOIN gateway.patient p ON p.id = pr.patient_id WHERE pr.record_id = $1`,
+      [recordId],
+    );
+    return rows[0];
+  }
+
   /** Lets a log-in stand for the patient of a record. @returns whether the record has a patient here */
   async linkAccount(recordId: Buffer, accountIndex: Buffer): Promise<boolean> {
     const rows: unknown[] = await this.dataSource.query(
