@@ -15,6 +15,7 @@ import {
 } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, relative, resolve } from 'node:path';
+import { cacheDirectory } from '../geth/binary.js';
 
 /** Who runs the server: absent ids mean "as we run". Postgres refuses to run as root. */
 export interface ServerUser {
@@ -98,12 +99,12 @@ export function locateBinaries(user: ServerUser): Binaries {
   } catch (cause) {
     throw new Error(`The package ${name} is not installed (optional dependencies were left out?)`, { cause });
   }
-  if (canEnter(user, join(root, 'native', 'bin')) && canWrite(root)) {
-    makeLinks(root, root);
-    return join(root, 'native');
-  }
+  if (canEnter(user, join(root, 'native', 'bin')) && tryLinks(root)) return join(root, 'native');
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
-  const target = join(openPlace(user), `binaries-${version}-${platform}`);
+  const target = join(
+    user.uid === undefined ? cacheDirectory(process.env) : openPlace(user),
+    `postgres-${version}-${platform}`,
+  );
   if (!existsSync(target)) {
     const draft = `${target}.${randomBytes(4).toString('hex')}`;
     cpSync(join(root, 'native'), join(draft, 'native'), { recursive: true, dereference: false });
@@ -119,11 +120,10 @@ export function locateBinaries(user: ServerUser): Binaries {
   return join(target, 'native');
 }
 
-function canWrite(folder: string): boolean {
+/** Whether the links are there or could be made: the packages may have been installed by another user. */
+function tryLinks(root: string): boolean {
   try {
-    const probe = join(folder, `.probe-${randomBytes(4).toString('hex')}`);
-    mkdirSync(probe);
-    rmSync(probe, { recursive: true });
+    makeLinks(root, root);
     return true;
   } catch {
     return false;
@@ -138,6 +138,7 @@ function makeLinks(packageRoot: string, targetRoot: string): void {
     target: string;
   }>) {
     const link = join(targetRoot, target);
+    if (existsSync(link)) continue;
     try {
       symlinkSync(relative(dirname(link), join(targetRoot, source)), link);
     } catch (error) {

@@ -57,15 +57,16 @@ function realData(dir: string): string {
 async function startParent(dir: string, port: number): Promise<{ child: ChildProcess; postgresPid: number }> {
   const folder = mkdtempSync(join(import.meta.dirname, '../../node_modules/.postgres-spec-'));
   try {
-    for (const name of ['postgres', 'postgres-runtime']) {
-      const source = readFileSync(join(import.meta.dirname, `${name}.ts`), 'utf8');
+    for (const name of ['local/postgres', 'local/postgres-process', 'local/postgres-runtime', 'geth/binary']) {
+      mkdirSync(join(folder, name, '..'), { recursive: true });
+      const source = readFileSync(join(import.meta.dirname, '..', `${name}.ts`), 'utf8');
       const options = { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2023 };
       writeFileSync(join(folder, `${name}.js`), ts.transpileModule(source, { compilerOptions: options }).outputText);
     }
     writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
     writeFileSync(
       join(folder, 'parent.js'),
-      `import { startPostgres } from './postgres.js';
+      `import { startPostgres } from './local/postgres.js';
        const server = await startPostgres(${JSON.stringify({ dir, port })});
        process.send(server.pid);
        setInterval(() => undefined, 1000);`,
