@@ -336,9 +336,12 @@ function listTasks() {
 function watchParent() {
   const parent = process.ppid;
   if (!process.env.npm_lifecycle_event || parent === 1) return;
-  setInterval(() => {
-    if (process.ppid !== parent) process.kill(process.pid, 'SIGTERM');
-  }, 500).unref();
+  const watch = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(watch);
+    process.kill(process.pid, 'SIGTERM');
+  }, 500);
+  watch.unref();
 }
 
 async function main([task, ...args]) {
@@ -358,6 +361,7 @@ async function main([task, ...args]) {
     throw new Error(`Node ${NODE_NEEDED.join('.')} or later is needed; this is ${process.versions.node}`);
   }
   process.chdir(ROOT);
+  process.on('SIGHUP', () => process.kill(process.pid, 'SIGTERM')); // a closed terminal: end in order
   watchParent();
   const stop = (signal) => {
     child?.kill(signal);
