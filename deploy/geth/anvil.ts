@@ -14,6 +14,7 @@ export interface AnvilNode {
   pid: number;
   genesisHash: string;
   ended: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
+  running(): boolean;
   startSealing(): Promise<void>;
   stop(): Promise<void>;
   kill(): Promise<void>;
@@ -84,6 +85,7 @@ export async function startAnvil(options: {
         pid: child.pid,
         genesisHash: block.hash,
         ended: child.ended,
+        running: child.running,
         startSealing: async () => {},
         stop: () => child.stop(),
         kill: () => child.kill(),

@@ -114,6 +114,15 @@ export function isAlive(pid: number): boolean {
   }
 }
 
+/** When a process started, in the system's own terms; '' when it isn't known. Two processes with one pid differ in it. */
+export function processStart(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ')[19] ?? '';
+  } catch {
+    return ps('lstart=', pid).trim();
+  }
+}
+
 /** A process's command line, '' when there is none. */
 export function commandLine(pid: number): string {
   try {
@@ -121,11 +130,12 @@ export function commandLine(pid: number): string {
   } catch {
     // no /proc: macOS
   }
+  return ps('command=', pid);
+}
+
+function ps(column: string, pid: number): string {
   try {
-    return execFileSync('ps', ['-o', 'command=', '-p', String(pid)], {
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'ignore'],
-    });
+    return execFileSync('ps', ['-o', column, '-p', String(pid)], { stdio: ['ignore', 'pipe', 'ignore'] }).toString();
   } catch {
     return '';
   }

@@ -30,6 +30,8 @@ export interface NodeOptions {
   maxPeers?: number;
   /** off unless given; refused for a sealer: whoever reaches the port could send from the unlocked key */
   httpPort?: number;
+  /** where the socket is, if not in `dir`: a folder that is shared with the gateway, while the keystore is not */
+  ipcPath?: string;
   logger: Logger;
 }
 
@@ -41,6 +43,7 @@ export interface GethNode {
   pid: number;
   genesisHash: string;
   ended: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
+  running(): boolean;
   startSealing(): Promise<void>;
   stop(): Promise<void>;
   kill(): Promise<void>;
@@ -57,7 +60,7 @@ export async function startNode(options: NodeOptions): Promise<GethNode> {
   if (await stopLeftover(pidFile(dir), dir)) options.logger.warn(`stopped a node an earlier run left on ${dir}`);
   await initialise(options.geth, dir, options.genesis);
   const sealer = options.sealerKey ? await importSealer(dir, options.sealerKey) : undefined;
-  const ipcPath = ipcPathFor(dir);
+  const ipcPath = options.ipcPath ?? ipcPathFor(dir);
   await rm(ipcPath, { force: true });
 
   const logFile = join(dir, 'geth.log');
@@ -69,6 +72,8 @@ export async function startNode(options: NodeOptions): Promise<GethNode> {
   });
   try {
     const genesisHash = await answering(ipcPath, child.ended);
+    // The flag takes no 0: geth makes it a gwei, and what a peer passes on at price 0 is dropped.
+    await ipcCall(ipcPath, 'miner_setGasPrice', ['0x0']);
     const info = await ipcCall<{ enode: string }>(ipcPath, 'admin_nodeInfo');
     return {
       kind: 'geth',
@@ -77,11 +82,15 @@ export async function startNode(options: NodeOptions): Promise<GethNode> {
       pid: child.pid,
       genesisHash,
       ended: child.ended,
+      running: child.running,
       startSealing: async () => {
         if (!sealer) throw new Error(`the node on ${dir} has no sealer key`);
         await ipcCall(ipcPath, 'miner_start');
-        if (!(await ipcCall<boolean>(ipcPath, 'eth_mining')))
-          throw new Error(`the node on ${dir} did not start sealing`);
+        // It starts beside the call; while it catches up with a peer it waits for that.
+        for (const deadline = Date.now() + 30_000; !(await ipcCall<boolean>(ipcPath, 'eth_mining')); ) {
+          if (Date.now() > deadline) throw new Error(`the node on ${dir} did not start sealing`);
+          await new Promise((wake) => setTimeout(wake, 20));
+        }
       },
       stop: () => child.stop(),
       kill: () => child.kill(),
@@ -99,7 +108,7 @@ export async function initialise(geth: GethBinary, dir: string, genesis: Genesis
   const file = join(dir, 'genesis.json');
   const text = `${JSON.stringify(genesis, null, 2)}\n`;
   const marker = join(dir, 'initialised');
-  if (existsSync(marker)) {
+  if (existsSync(marker) && existsSync(join(dir, 'geth', 'chaindata'))) {
     if ((await readFile(file, 'utf8')) !== text) throw new Error(`${dir} holds a chain with another genesis`);
     return;
   }
@@ -147,7 +156,7 @@ async function gethArguments(options: NodeOptions, dir: string, ipcPath: string,
     // the engine port can't be turned off: any free one, loopback, behind its own secret
     ...['--authrpc.addr', '127.0.0.1', '--authrpc.port', '0', '--authrpc.jwtsecret', join(dir, 'engine.secret')],
     // the default limit pulls the genesis limit down block by block
-    ...['--miner.gaslimit', String(Number(options.genesis.gasLimit)), '--miner.gasprice', '0'],
+    ...['--miner.gaslimit', String(Number(options.genesis.gasLimit))],
     // room for one relayer with everything in flight; the defaults drop a burst
     ...['--txpool.accountslots', '8192', '--txpool.globalslots', '32768'],
     ...['--txpool.accountqueue', '8192', '--txpool.globalqueue', '32768', '--txpool.lifetime', '24h'],

@@ -135,11 +135,10 @@ export async function startGlobalPair(
   };
   const nodes: GethNode[] = [];
   try {
-    // Joined before they seal: otherwise each makes a first block of its own, and one has to give its up.
-    nodes.push(await start(0)(false), await start(1)(false));
+    // They seal first and meet then (see the supervisor): a block sent to a node that doesn't seal yet would be lost.
+    nodes.push(await start(0)(true), await start(1)(true));
     const [a, b] = nodes as [GethNode, GethNode];
     await connectPair(a, b);
-    await Promise.all(nodes.map((node) => node.startSealing()));
     const first = await withLedger({ node: a, chainId, dir: dirs[0], hospitals, start: start(0) });
     const second = await seenThrough(first, b, dirs[1], start(1));
     const join = async () => connectPair(first.node as GethNode, second.node as GethNode);
