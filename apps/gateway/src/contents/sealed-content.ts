@@ -17,7 +17,8 @@ const manifestSchema = z.strictObject({
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
   /** Bytes of the plaintext. */
   size: z.int().min(0),
-  version: z.int().min(1),
+  /** 0: a document beside the record's versions, such as a consent. */
+  version: z.int().min(0),
 });
 export type Manifest = z.output<typeof manifestSchema>;
 

@@ -1,0 +1,170 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { Operation } from '../../../../libs/contracts/src/operations.js';
+import type { NetworksConfig } from '../../../../libs/platform/src/networks.js';
+import { NETWORKS } from '../core.tokens.js';
+import { GATEWAY_ENV, type GatewayEnv } from '../gateway.env.js';
+import { grantAllows, grantReaches, NOW, OWN_BASIS, related, relatedTeams } from '../policy/standing.sql.js';
+
+export interface Target {
+  network: string;
+  version: number;
+  /** What the query would stand on when it names nothing: the own relation (zeros), a team's word, or a grant id. */
+  basis: Buffer;
+}
+
+export interface TargetKey {
+  recordId: Buffer;
+  actor: Buffer;
+  purpose: number;
+}
+
+export interface ReleaseKey {
+  requestId: Buffer;
+  principal: Buffer;
+  /** Whether this is a release: written to the access log, in the same commit, when it is allowed. */
+  release: boolean;
+}
+
+/** Everything about one query of one principal, as of one snapshot. */
+export interface QueryRow {
+  operationId: string;
+  network: string;
+  recordId: Buffer;
+  requestId: Buffer;
+  parameters: Buffer;
+  sequence: string | null;
+  outcome: number | null;
+  /** The event's block is final. */
+  final: boolean;
+  transactionHash: Buffer | null;
+  blockTime: number | null;
+  expired: boolean;
+  /** Actor active, and what the query stood on still in force. */
+  standing: boolean;
+  custodian: number | null;
+  version: number | null;
+  contentHash: Buffer | null;
+  contentRequestId: Buffer | null;
+  kekId: string | null;
+  wrappedDek: Buffer | null;
+}
+
+const MAY_LOOK_AT_LEVEL_0 = 1 | 2 | 16; // Records.sol
+const ROLE_BITS_LOOK = 1 | 2 | 4 | 8 | 16;
+
+/** Two statements, each for many queries at once: where a query goes, and what may be released of it. */
+@Injectable()
+export class QueriesStore {
+  readonly #local: string;
+  readonly #global: string;
+  readonly #hospital: number;
+
+  constructor(
+    private readonly dataSource: DataSource,
+    @Inject(NETWORKS) networks: NetworksConfig,
+    @Inject(GATEWAY_ENV) env: GatewayEnv,
+  ) {
+    this.#local = networks.local;
+    this.#global = networks.global;
+    this.#hospital = env.HOSPITAL_ID;
+  }
+
+  /** In the order of `keys`; undefined where no ledger here has the record. */
+  async targets(keys: readonly TargetKey[]): Promise<(Target | undefined)[]> {
+    const rows: (Target | { network: null })[] = await this.dataSource.query(TARGETS, [
+      keys.map((key) => key.recordId),
+      keys.map((key) => key.actor),
+      keys.map((key) => key.purpose),
+      this.#hospital,
+      this.#local,
+      this.#global,
+    ]);
+    return rows.map((row) => (row.network === null ? undefined : row));
+  }
+
+  /** In the order of `keys`; undefined where this principal never asked such a query. */
+  async look(keys: readonly ReleaseKey[]): Promise<(QueryRow | undefined)[]> {
+    const rows: (QueryRow & { n: number })[] = await this.dataSource.query(LOOK, [
+      keys.map((key) => key.requestId),
+      keys.map((key) => key.principal),
+      keys.map((key) => key.release),
+      this.#hospital,
+    ]);
+    const found: (QueryRow | undefined)[] = keys.map(() => undefined);
+    for (const row of rows) found[row.n - 1] = row;
+    return found;
+  }
+}
+
+const TARGETS = `
+SELECT r.network, r.version, CASE
+    WHEN r.network IS NULL THEN NULL
+    WHEN r.custodian = $4 AND (r.level = 0 OR ${related('r.network', 'r.record_id', 'q.actor')}) THEN ${OWN_BASIS}
+    ELSE coalesce(
+      (SELECT decode(repeat('00', 12), 'hex') || t.party FROM (${relatedTeams('r.network', 'r.record_id', 'q.actor', '$4')}) t LIMIT 1),
+      (SELECT g.grant_id FROM mirror.access_grant g
+        WHERE g.network = r.network AND g.record_id = r.record_id
+          AND ${grantReaches('g', 'q.actor', '$4')} AND ${grantAllows('g', Operation.QUERY, 'q.purpose')} LIMIT 1),
+      ${OWN_BASIS})
+  END AS basis
+FROM unnest($1::bytea[], $2::bytea[], $3::int[]) WITH ORDINALITY AS q(record_id, actor, purpose, n)
+LEFT JOIN LATERAL (
+  SELECT r.* FROM mirror.record r WHERE r.record_id = q.record_id AND r.network IN ($5, $6)
+  ORDER BY r.network = $5 DESC LIMIT 1
+) r ON true
+ORDER BY q.n`;
+
+/*
+ * A RecordQueried event's data: five words of frame, then version, purpose, ttl, basis (event.codec.ts). The number in a word's last
+ * four bytes is read with get_byte, 0-based.
+ */
+const uint32At = (end: number) =>
+  `(get_byte(e.data, ${end - 4})::bigint << 24 | get_byte(e.data, ${end - 3}) << 16 | get_byte(e.data, ${end - 2}) << 8 | get_byte(e.data, ${end - 1}))`;
+const VERSION = uint32At(6 * 32);
+const PURPOSE = uint32At(7 * 32);
+const TTL = uint32At(8 * 32);
+const BASIS = 'substring(e.data FROM 257 FOR 32)';
+const TEAM = 'substring(e.data FROM 269 FOR 20)';
+const IS_TEAM = `substring(e.data FROM 257 FOR 12) = '\\x${'00'.repeat(12)}'::bytea`;
+
+const STANDING = `(
+  r.subject = e.actor AND r.custodian = $4
+  OR a.active AND a.hospital = $4 AND (a.roles & ${ROLE_BITS_LOOK}) <> 0 AND CASE
+    WHEN b.basis = ${OWN_BASIS} THEN r.custodian = $4
+      AND ((r.level = 0 AND (a.roles & ${MAY_LOOK_AT_LEVEL_0}) <> 0) OR ${related('e.network', 'e.record_id', 'e.actor')})
+    WHEN b.is_team THEN r.custodian = $4 AND ${related('e.network', 'e.record_id', 'b.team')}
+      AND EXISTS (SELECT FROM mirror.team_member tm WHERE tm.network = e.network AND tm.hospital = $4
+        AND tm.team = b.team AND tm.member = e.actor)
+    ELSE EXISTS (SELECT FROM mirror.access_grant g WHERE g.network = e.network AND g.record_id = e.record_id
+      AND g.grant_id = b.basis AND ${grantReaches('g', 'e.actor', '$4')} AND ${grantAllows('g', Operation.QUERY, 'b.purpose')})
+  END)`;
+
+const LOOK = `
+WITH looked AS MATERIALIZED (
+  SELECT q.n, q.release, o.principal, o.id AS "operationId", o.network, o.record_id AS "recordId", o.request_id AS "requestId",
+    o.parameters, o.actor, e.sequence, e.outcome, coalesce(e.block_number <= u.final_number, false) AS final,
+    e.transaction_hash AS "transactionHash", e.block_time::float8 AS "blockTime",
+    coalesce(e.block_time + b.ttl <= ${NOW}, false) AS expired, coalesce(${STANDING}, false) AS standing,
+    r.custodian::float8 AS custodian, b.version, v.content_hash AS "contentHash", v.request_id AS "contentRequestId",
+    k.kek_id AS "kekId", k.wrapped_dek AS "wrappedDek"
+  FROM unnest($1::bytea[], $2::bytea[], $3::boolean[]) WITH ORDINALITY AS q(request_id, principal, release, n)
+  JOIN gateway.operation o ON o.request_id = q.request_id AND o.principal = q.principal AND o.code = ${Operation.QUERY}
+  LEFT JOIN mirror.emr_event e ON e.request_id = o.request_id AND e.network = o.network AND e.hospital = $4
+  LEFT JOIN mirror.cursor u ON u.network = e.network
+  LEFT JOIN LATERAL (
+    SELECT ${VERSION}::int AS version, ${PURPOSE}::int AS purpose, ${TTL} AS ttl, ${BASIS} AS basis, ${TEAM} AS team, ${IS_TEAM} AS is_team
+    WHERE e.outcome = 0
+  ) b ON true
+  LEFT JOIN mirror.record r ON r.network = e.network AND r.record_id = e.record_id
+  LEFT JOIN mirror.actor a ON a.network = e.network AND a.address = e.actor
+  LEFT JOIN mirror.record_version v ON v.network = e.network AND v.record_id = e.record_id AND v.version = b.version
+  LEFT JOIN gateway.record_key k ON k.record_id = v.record_id AND k.version = v.version AND k.request_id = v.request_id
+), released AS (
+  INSERT INTO gateway.access_log (principal, actor, kind, record_id, request_id, detail)
+  SELECT principal, actor, 'release', "recordId", "requestId", jsonb_build_object('version', version, 'sequence', sequence)
+  FROM looked WHERE release AND final AND outcome = 0 AND standing AND NOT expired
+)
+SELECT n::int, "operationId", network, "recordId", "requestId", parameters, sequence, outcome, final, "transactionHash", "blockTime",
+  expired, standing, custodian, version, "contentHash", "contentRequestId", "kekId", "wrappedDek"
+FROM looked`;

@@ -1,0 +1,22 @@
+import { Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+
+export interface RelationRow {
+  network: string;
+  recordId: Buffer;
+  party: Buffer;
+}
+
+@Injectable()
+export class RelationsStore {
+  constructor(private readonly dataSource: DataSource) {}
+
+  /** The relation that the act with this request id started, also when it has ended since. */
+  async find(requestId: Buffer): Promise<RelationRow | undefined> {
+    const rows: RelationRow[] = await this.dataSource.query(
+      'SELECT network, record_id AS "recordId", party FROM mirror.relation WHERE started_request_id = $1',
+      [requestId],
+    );
+    return rows[0];
+  }
+}
