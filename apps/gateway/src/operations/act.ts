@@ -12,6 +12,8 @@ export interface StepIntent {
   actor?: 'caller' | 'registrar' | { address: Buffer; key: Buffer };
   /** EIP-712 signature made by a self-held key over exactly this act; needs `deadline` to be the signed one. */
   signature?: Buffer;
+  /** As signed by a self-held key; default: a salted commitment to the token. */
+  authContext?: Buffer;
   /** Unix seconds; default: seven days from now. */
   deadline?: number;
 }

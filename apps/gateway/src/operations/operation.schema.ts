@@ -51,7 +51,6 @@ export const operationPageSchema = pageSchema(operationSchema, 'OperationPage');
 
 export const operationQuery = z.strictObject({
   ...pageQuery,
-  state: z.enum(operationStates).optional(),
   type: z.string().max(64).optional(),
-  recordId: hash32.optional(),
 });
+export type OperationQuery = z.output<typeof operationQuery>;

@@ -1,19 +1,33 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
+import { newOperationId } from '../../../../libs/chain-client/src/submission/operation.id.js';
+import {
+  type Accepted,
+  endStates,
+  IdempotencyMismatch,
+  type NewOperation,
+  type OperationRow,
+  type OperationView,
+  withOutcome,
+} from '../../../../libs/chain-client/src/submission/operation.types.js';
+import type { Submission } from '../../../../libs/chain-client/src/submission/submission.js';
+import { ProblemError } from '../../../../libs/platform/src/errors.js';
+import { type NetworksConfig, networkOf } from '../../../../libs/platform/src/networks.js';
+import { Vault } from '../../../../libs/vault/src/vault.js';
 import type { Caller } from '../auth/caller.js';
+import { NETWORKS, SUBMISSION } from '../core.tokens.js';
 import type { Preferences } from '../http/request-headers.js';
-import type { ActRequest } from './act.js';
+import type { ActRequest, Step } from './act.js';
+import { IntentSigner } from './intent.signer.js';
+import { presentOperation } from './operation.presenter.js';
+import { OperationsStore } from './operations.store.js';
+import { QueueDepth } from './queue-depth.js';
 
-/** As chain-client's reader gives it; binary values are Buffers. */
-export interface OperationView {
-  id: string;
-  type: string;
-  state: string;
-  network: string;
-  recordId: Buffer;
-  requestId: Buffer;
-  createdAt: Date;
-  updatedAt: Date;
+export type { OperationView };
+
+/** The operation a caller gets, and with it the other steps of the same request. */
+export interface Performed extends OperationView {
+  steps?: OperationView[];
 }
 
 export interface RespondOptions {
@@ -30,24 +44,196 @@ export interface Representation {
   headers?: Record<string, string>;
 }
 
+interface Prepared {
+  step: Step;
+  network: NetworksConfig['networks'][number];
+  requestId: Buffer;
+}
+
 @Injectable()
 export class OperationsService {
+  constructor(
+    @Inject(SUBMISSION) private readonly submission: Submission,
+    private readonly signer: IntentSigner,
+    private readonly store: OperationsStore,
+    private readonly depth: QueueDepth,
+    private readonly vault: Vault,
+    @Inject(NETWORKS) private readonly networks: NetworksConfig,
+  ) {}
+
   /**
    * Accepts an act: names it, has it signed, stores it. A replay of the same key gives the same operation.
    * Put checks against the present state into `steps[].build`: a replay must not fail because the first try succeeded.
-   * @throws ProblemError IDEMPOTENCY_MISMATCH, QUEUE_FULL, FORBIDDEN (no actor), DATABASE_UNAVAILABLE
+   * @throws ProblemError IDEMPOTENCY_MISMATCH, QUEUE_FULL, FORBIDDEN (no actor), and whatever `build` throws
    */
-  async perform(_caller: Caller, _request: ActRequest): Promise<OperationView> {
-    throw new Error('not yet');
+  async perform(caller: Caller, request: ActRequest): Promise<Performed> {
+    const { issuer, clientId, subject } = caller;
+    const prepared = request.steps.map((step): Prepared => {
+      const scope = { issuer, clientId, subject, key: request.idempotencyKey };
+      const requestId = this.vault.requestId(step.step === undefined ? scope : { ...scope, step: step.step });
+      return { step, network: networkOf(this.networks, step.network), requestId };
+    });
+    const unnamed = prepared.findIndex(({ step }) => step.step === undefined);
+    const main = unnamed === -1 ? prepared.length - 1 : unnamed;
+    const bodyHash = this.vault.fingerprint(request.fingerprint);
+    const replayed = await this.#replayOf(prepared, main, bodyHash);
+    if (replayed) return replayed;
+    await this.depth.admit(prepared.length);
+    const ids = prepared.map(() => newOperationId());
+    const operations: NewOperation[] = [];
+    for (const [index, { step, network, requestId }] of prepared.entries()) {
+      const intent = await step.build(requestId);
+      operations.push({
+        id: ids[index]!,
+        network: network.name,
+        requestId,
+        bodyHash,
+        principal: caller.principal,
+        type: request.type,
+        code: intent.code,
+        recordId: intent.recordId,
+        parameters: intent.parameters,
+        parentId: index === main ? null : ids[main]!,
+        ...(await this.signer.sign(caller, network, requestId, intent)),
+      });
+    }
+    const accepted = await this.#accept(request, operations);
+    // Two requests with one key at the same moment: the other one stored it.
+    if (accepted.some((one) => one.replayed)) return (await this.#replayOf(prepared, main, bodyHash)) ?? fail();
+    return withSteps(
+      accepted.map(({ operation }) => viewOf(operation)),
+      main,
+    );
   }
 
-  /** Answers with the operation as page 3 of the API says: 202, or after `Prefer: wait` 201, 200, 403 DENIED_BY_LEDGER, 409. Sends the reply. */
+  /**
+   * Answers with the operation as the API's conventions say: 202, or once it has ended (after `Prefer: wait`) 201, 200, 403
+   * DENIED_BY_LEDGER, 409 OPERATION_FAILED. Sends the reply: the controller injects it with `@Res()` and returns nothing.
+   */
   async respond(
-    _reply: FastifyReply,
-    _operation: OperationView,
-    _prefer: Preferences,
-    _options: RespondOptions = {},
+    reply: FastifyReply,
+    operation: Performed,
+    prefer: Preferences,
+    options: RespondOptions = {},
   ): Promise<void> {
-    throw new Error('not yet');
+    const ended = await this.#settle(operation, prefer.waitSeconds);
+    const applied: string[] = prefer.waitSeconds > 0 ? [`wait=${prefer.waitSeconds}`] : [];
+    const { state, outcome } = ended;
+    if (state === 'denied') {
+      throw new ProblemError('DENIED_BY_LEDGER', {
+        extensions: { reason: outcome?.code, operation: presentOperation(ended) },
+      });
+    }
+    if (state === 'failed' || state === 'cancelled') {
+      throw new ProblemError('OPERATION_FAILED', {
+        extensions: { reason: outcome?.code ?? state.toUpperCase(), operation: presentOperation(ended) },
+      });
+    }
+    if (state !== 'confirmed') {
+      if (applied.length > 0) void reply.header('Preference-Applied', applied.join(', '));
+      await reply
+        .code(202)
+        .headers({ Location: `/v1/operations/${operation.id}`, 'Retry-After': '1' })
+        .send(presentOperation(ended));
+      return;
+    }
+    const { createdLocation } = options;
+    void reply.code(createdLocation === undefined ? 200 : 201);
+    if (createdLocation !== undefined) void reply.header('Location', createdLocation);
+    let body: unknown = presentOperation(ended);
+    if (prefer.representation && options.representation) {
+      const representation = await options.representation();
+      applied.push('return=representation');
+      body = representation.body;
+      void reply.headers({ ...representation.headers, 'Operation-Id': ended.id });
+      void reply.type(representation.mediaType ?? 'application/json; charset=utf-8');
+    }
+    if (applied.length > 0) void reply.header('Preference-Applied', applied.join(', '));
+    await reply.send(body);
   }
+
+  async #accept(request: ActRequest, operations: NewOperation[]): Promise<Accepted[]> {
+    const { inSameCommit } = request;
+    const requestIds = operations.map(({ requestId }) => requestId);
+    try {
+      if (operations.length === 1 && !inSameCommit) return [await this.submission.acceptor.accept(operations[0]!)];
+      return await this.submission.acceptor.acceptWith(operations, async (manager) =>
+        inSameCommit?.(manager, requestIds),
+      );
+    } catch (error) {
+      throw error instanceof IdempotencyMismatch ? new ProblemError('IDEMPOTENCY_MISMATCH', { cause: error }) : error;
+    }
+  }
+
+  async #replayOf(prepared: Prepared[], main: number, bodyHash: Buffer): Promise<Performed | undefined> {
+    const { network, requestId } = prepared[main]!;
+    if (!(await this.store.isKnown(network.name, requestId))) return undefined;
+    const views = await Promise.all(
+      prepared.map(async (one) => (await this.submission.reader.byRequestIds(one.network.name, [one.requestId]))[0]),
+    );
+    if (!views[main]?.bodyHash.equals(bodyHash)) throw new ProblemError('IDEMPOTENCY_MISMATCH');
+    return withSteps(views, main);
+  }
+
+  /** Brings main operation and steps to their ends, as far as the time allows; a step that ended otherwise than well speaks for all. */
+  async #settle(operation: Performed, seconds: number): Promise<OperationView> {
+    const deadline = Date.now() + seconds * 1000;
+    const { steps = [], ...main } = operation;
+    const ended: OperationView[] = [];
+    for (const view of [...steps, main]) {
+      const patience = deadline - Date.now();
+      if (endStates.has(view.state) || patience <= 0) {
+        ended.push(view);
+        continue;
+      }
+      const end = await this.submission.outcomes.waitFor(view.network, view.requestId, patience);
+      ended.push(end ? withOutcome(view, end) : ((await this.submission.reader.byId(view.id)) ?? view));
+    }
+    const bad = ended.find(({ state }) => endStates.has(state) && state !== 'confirmed');
+    return bad ?? ended.find(({ state }) => state !== 'confirmed') ?? ended.at(-1)!;
+  }
+}
+
+function withSteps(views: (OperationView | undefined)[], main: number): Performed {
+  const steps = views.filter((view, index): view is OperationView => index !== main && view !== undefined);
+  return { ...views[main]!, ...(steps.length > 0 ? { steps } : {}) };
+}
+
+/** An act just stored, before anything else happened to it. */
+function viewOf(row: OperationRow): OperationView {
+  const {
+    id,
+    ordinal,
+    type,
+    code,
+    network,
+    recordId,
+    requestId,
+    actor,
+    principal,
+    bodyHash,
+    parentId,
+    createdAt,
+    updatedAt,
+  } = row;
+  return {
+    id,
+    ordinal,
+    type,
+    code,
+    state: 'accepted',
+    network,
+    recordId,
+    requestId,
+    actor,
+    principal,
+    bodyHash,
+    parentId,
+    createdAt,
+    updatedAt,
+  };
+}
+
+function fail(): never {
+  throw new Error('an operation was neither stored nor found');
 }

@@ -1,0 +1,11 @@
+import { Module } from '@nestjs/common';
+import { ActorsModule } from './actors/actors.module.js';
+import { HospitalsModule } from './hospitals/hospitals.module.js';
+import { NetworksModule } from './networks/networks.module.js';
+import { PeersModule } from './peers/peers.module.js';
+import { SignersModule } from './signers/signers.module.js';
+import { UsersModule } from './users/users.module.js';
+
+/** Everything under /v1/admin. */
+@Module({ imports: [ActorsModule, HospitalsModule, NetworksModule, PeersModule, SignersModule, UsersModule] })
+export class AdminModule {}

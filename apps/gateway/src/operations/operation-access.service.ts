@@ -1,0 +1,95 @@
+import { Inject, Injectable } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { endStates, type OperationView } from '../../../../libs/chain-client/src/submission/operation.types.js';
+import type { Submission } from '../../../../libs/chain-client/src/submission/submission.js';
+import { ProblemError } from '../../../../libs/platform/src/errors.js';
+import type { Caller } from '../auth/caller.js';
+import { SUBMISSION } from '../core.tokens.js';
+import { decodeCursor, pageOf } from '../http/page.js';
+import { presentOperation } from './operation.presenter.js';
+import type { OperationBody, OperationQuery } from './operation.schema.js';
+
+const LIST = 'operations';
+const cursorKey = z.tuple([z.string().regex(/^\d{1,19}$/)]);
+/** How long a stream waits for the end before it looks at the steps on the way. */
+const LOOK_MS = 1_000;
+const HEARTBEAT_MS = 15_000;
+/** Longer than any act takes; an endless one would hold a connection for ever. */
+const LONGEST_STREAM_MS = 10 * 60_000;
+const MOST_STREAMS = 500;
+
+/** Operations as their owner, or an administrator or auditor, may see them. */
+@Injectable()
+export class OperationAccess {
+  #streams = 0;
+
+  constructor(@Inject(SUBMISSION) private readonly submission: Submission) {}
+
+  /** @throws ProblemError NOT_FOUND also for others' operations: their existence is nobody's business */
+  async find(caller: Caller, id: string): Promise<OperationView> {
+    const view = await this.submission.reader.byId(id);
+    if (!view || !(seesAll(caller) || view.principal.equals(caller.principal))) throw new ProblemError('NOT_FOUND');
+    return view;
+  }
+
+  async list(caller: Caller, query: OperationQuery, exchange: { request: FastifyRequest; reply: FastifyReply }) {
+    const after = decodeCursor(LIST, query.cursor, cursorKey);
+    const views = await this.submission.reader.list({
+      limit: query.limit + 1,
+      ...(seesAll(caller) ? {} : { principal: caller.principal }),
+      ...(after ? { before: BigInt(after[0]) } : {}),
+      ...(query.type === undefined ? {} : { type: query.type }),
+    });
+    return pageOf(exchange, LIST, views, query.limit, (view) => [String(view.ordinal)], presentOperation);
+  }
+
+  /** Withdraws an act that isn't signed yet. @throws ProblemError CONFLICT once its bytes may be out */
+  async cancel(caller: Caller, id: string): Promise<OperationBody> {
+    const view = await this.find(caller, id);
+    // Admins and auditors may look at others' acts; only an admin may also stop them.
+    if (!view.principal.equals(caller.principal) && !caller.roles.includes('admin'))
+      throw new ProblemError('FORBIDDEN');
+    if (view.state !== 'cancelled' && (await this.submission.cancel(id)) !== 'cancelled') {
+      throw new ProblemError('CONFLICT', {
+        detail: 'The operation is already signed or ended; what is signed can no longer be withdrawn.',
+        extensions: { operation: presentOperation(await this.find(caller, id)) },
+      });
+    }
+    return presentOperation(await this.find(caller, id));
+  }
+
+  /** Server-sent events: `operation` with the body at each change of state, a comment as heartbeat; ends at a final state. */
+  async *stream(caller: Caller, first: OperationView): AsyncGenerator<string> {
+    if (this.#streams >= MOST_STREAMS) throw new ProblemError('TOO_MANY_REQUESTS', { retryAfter: 5 });
+    this.#streams++;
+    try {
+      const until = Date.now() + LONGEST_STREAM_MS;
+      let view = first;
+      let spokenAt = Date.now();
+      let shown = '';
+      while (Date.now() < until) {
+        if (view.state !== shown) {
+          shown = view.state;
+          spokenAt = Date.now();
+          yield `event: operation\nid: ${view.id}.${view.state}\ndata: ${JSON.stringify(presentOperation(view))}\n\n`;
+        } else if (Date.now() - spokenAt >= HEARTBEAT_MS) {
+          spokenAt = Date.now();
+          yield ': still here\n\n';
+        }
+        if (endStates.has(view.state)) return;
+        const asked = Date.now();
+        await this.submission.outcomes.waitFor(view.network, view.requestId, LOOK_MS);
+        // When the process stops, waiting ends at once: don't spin.
+        if (Date.now() - asked < 5) await new Promise((resolve) => setTimeout(resolve, 50));
+        view = await this.find(caller, view.id);
+      }
+    } finally {
+      this.#streams--;
+    }
+  }
+}
+
+function seesAll(caller: Caller): boolean {
+  return caller.roles.includes('admin') || caller.roles.includes('auditor');
+}

@@ -1,0 +1,48 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { ProblemError } from '../../../../libs/platform/src/errors.js';
+import { GATEWAY_ENV, type GatewayEnv } from '../gateway.env.js';
+
+const FRESH_MS = 500;
+
+/** How many acts wait for a transaction. Refuses new ones, before anything is stored, when there are too many. */
+@Injectable()
+export class QueueDepth {
+  #counted = 0;
+  #addedSince = 0;
+  #countedAt = Number.NEGATIVE_INFINITY;
+  #counting: Promise<void> | undefined;
+
+  constructor(
+    private readonly database: DataSource,
+    @Inject(GATEWAY_ENV) private readonly env: GatewayEnv,
+  ) {}
+
+  /** Makes room for `count` acts. @throws ProblemError QUEUE_FULL */
+  async admit(count: number): Promise<void> {
+    if (performance.now() - this.#countedAt > FRESH_MS) {
+      this.#counting ??= this.#count();
+      // Only the first count is waited for; later ones refresh in the background.
+      if (this.#countedAt === Number.NEGATIVE_INFINITY) await this.#counting;
+      else this.#counting.catch(() => undefined);
+    }
+    if (this.#counted + this.#addedSince + count > this.env.QUEUE_DEPTH_LIMIT) {
+      throw new ProblemError('QUEUE_FULL', { retryAfter: 2 });
+    }
+    this.#addedSince += count;
+  }
+
+  async #count(): Promise<void> {
+    try {
+      const [row]: { waiting: number }[] = await this.database.query(
+        `SELECT count(*)::int AS waiting FROM (SELECT 1 FROM gateway.operation WHERE phase = 'accepted' LIMIT $1) AS some`,
+        [this.env.QUEUE_DEPTH_LIMIT + 1],
+      );
+      this.#counted = row?.waiting ?? 0;
+      this.#addedSince = 0;
+      this.#countedAt = performance.now();
+    } finally {
+      this.#counting = undefined;
+    }
+  }
+}

@@ -1,0 +1,7 @@
+import { Module } from '@nestjs/common';
+import { SignersController } from './signers.controller.js';
+import { SignersService } from './signers.service.js';
+import { SignersStore } from './signers.store.js';
+
+@Module({ controllers: [SignersController], providers: [SignersService, SignersStore] })
+export class SignersModule {}
