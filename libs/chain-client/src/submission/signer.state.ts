@@ -1,9 +1,25 @@
 import type { DataSource } from 'typeorm';
-import { inTransaction, rowsOf } from '../../../database/src/transaction.js';
+import { inTransaction, type Query, rowsOf } from '../../../database/src/transaction.js';
 import type { Logger } from '../../../platform/src/logger.js';
 import type { Signer, SubmissionNetwork } from './submission.network.js';
 
 const MIRROR_BEHIND = 'MIRROR_BEHIND';
+
+interface ChainView {
+  tip: bigint;
+  /** Nonces used in blocks. */
+  mined: bigint;
+  /** Those, and the ones in the node's pool that follow without gap. */
+  pending: bigint;
+}
+
+interface SignerRow {
+  id: number;
+  next_nonce: string;
+  fence: string;
+  state: string;
+  reason: string | null;
+}
 
 /** Makes the rows of the signers configured, where they are missing. */
 export async function registerSigners(dataSource: DataSource, network: SubmissionNetwork): Promise<void> {
@@ -49,12 +65,12 @@ async function align(
   dataSource: DataSource,
   network: SubmissionNetwork,
   signer: Signer,
-  chain: { tip: bigint; mined: bigint; pending: bigint },
+  chain: ChainView,
 ): Promise<'unchanged' | 'quarantined' | 'moved'> {
   return inTransaction(dataSource, async (query) => {
     // Read after the chain: what it holds of ours was assigned, committed and sent before.
-    const [row] = await query<{ id: number; next_nonce: string; state: string; reason: string | null }>(
-      'SELECT id, next_nonce, state, reason FROM gateway.signer WHERE network = $1 AND address = $2 FOR UPDATE',
+    const [row] = await query<SignerRow>(
+      'SELECT id, next_nonce, fence, state, reason FROM gateway.signer WHERE network = $1 AND address = $2 FOR UPDATE',
       [network.name, signer.address],
     );
     if (row === undefined) return 'unchanged';
@@ -62,11 +78,7 @@ async function align(
     const next = BigInt(row.next_nonce);
     const behind = next < chain.mined || next < chain.pending;
     if (row.state === 'quarantined' ? !waiting : !behind) return 'unchanged';
-    const [cursor] = await query<{ number: string }>('SELECT number FROM mirror.cursor WHERE network = $1', [
-      network.name,
-    ]);
-    const mirrored = cursor !== undefined && BigInt(cursor.number) >= chain.tip && chain.pending <= chain.mined;
-    if (behind && !mirrored) {
+    if (behind && !(await mayFollow(query, network, row, chain))) {
       if (waiting) return 'unchanged';
       const quarantine = `UPDATE gateway.signer SET state = 'quarantined', reason = $2, fence = fence + 1 WHERE id = $1`;
       await query(quarantine, [row.id, MIRROR_BEHIND]);
@@ -79,6 +91,20 @@ async function align(
     );
     return 'moved';
   });
+}
+
+/** A key this database never used (it deployed the ledger, say) has nothing here that the mirror could tell more about. */
+async function mayFollow(query: Query, network: SubmissionNetwork, row: SignerRow, chain: ChainView): Promise<boolean> {
+  if (chain.pending > chain.mined) return false;
+  const [used] = await query<{ any: boolean }>(
+    `SELECT EXISTS (SELECT FROM gateway.operation WHERE network = $1) AS any`,
+    [network.name],
+  );
+  if (row.fence === '0' && used?.any === false) return true;
+  const [cursor] = await query<{ number: string }>('SELECT number FROM mirror.cursor WHERE network = $1', [
+    network.name,
+  ]);
+  return cursor !== undefined && BigInt(cursor.number) >= chain.tip;
 }
 
 async function waitsForMirror(dataSource: DataSource, network: SubmissionNetwork, signer: Signer): Promise<boolean> {

@@ -38,6 +38,8 @@ export interface SubmissionNetwork {
   limits: SubmissionLimits;
   /** False while the node is behind what the mirror has seen: nothing new is assigned then. */
   assigning: boolean;
+  /** False until the signers were held against the chain once: before, nothing is assigned either. */
+  aligned: boolean;
   /** Gas limit of one transaction, at most. */
   maxGas: number;
 }
@@ -55,6 +57,7 @@ export function openNetwork(
     signers: keys.map((key) => ({ key, address: addressOf(key) })),
     limits: { ...defaultLimits, ...limits },
     assigning: true,
+    aligned: false,
     // Two of the largest fit into one block, and a block stays a fraction of a second.
     maxGas: Math.floor(config.gasLimit / 2),
   };

@@ -3,12 +3,13 @@ import { rowsOf } from '../../../database/src/transaction.js';
 import type { Logger } from '../../../platform/src/logger.js';
 import type { NetworkConfig } from '../../../platform/src/networks.js';
 import { Acceptor } from './acceptor.js';
+import { Depth } from './depth.js';
 import { Doorbell } from './doorbell.js';
 import { createFailpoint } from './failpoint.js';
 import { OperationReader } from './operation.reader.js';
 import { type MirrorCommit, Outcomes } from './outcomes.js';
 import { reconcile } from './reconcile.js';
-import { alignSigners, registerSigners } from './signer.state.js';
+import { registerSigners } from './signer.state.js';
 import { openNetwork, type SubmissionLimits, type SubmissionNetwork } from './submission.network.js';
 import { Sweeper } from './sweeper.js';
 import { SubmissionWorker } from './worker.js';
@@ -59,8 +60,7 @@ export function createSubmission(settings: SubmissionSettings): Submission {
     openNetwork(network, settings.relayerKeys[network.name] ?? [], settings.limits ?? {}),
   );
   const signing = networks.filter(({ signers }) => signers.length > 0);
-  const depths = new Map<string, number>();
-  const addDepth = (network: string, by: number) => depths.set(network, Math.max(0, (depths.get(network) ?? 0) + by));
+  const depth = new Depth(dataSource);
 
   const doorbell = new Doorbell({
     queueUrl: settings.queueUrl,
@@ -68,7 +68,7 @@ export function createSubmission(settings: SubmissionSettings): Submission {
     networks: networks.map(({ name }) => name),
     logger,
   });
-  const onSigned = (network: string, acts: number) => addDepth(network, -acts);
+  const onSigned = (network: string, acts: number) => depth.add(network, -acts);
   const worker = new SubmissionWorker({ dataSource, networks: works ? signing : [], logger, failpoint, onSigned });
   // This process first, without a detour; the bell is for the others, and needless while this one is at work anyway.
   const wake = (network: string) => {
@@ -80,7 +80,7 @@ export function createSubmission(settings: SubmissionSettings): Submission {
     dataSource,
     failpoint,
     onAccepted: (network, count) => {
-      addDepth(network, count);
+      depth.add(network, count);
       wake(network);
     },
   });
@@ -101,7 +101,6 @@ export function createSubmission(settings: SubmissionSettings): Submission {
     failpoint,
     ...(settings.sweepMs === undefined ? {} : { intervalMs: settings.sweepMs }),
     ring: wake,
-    onDepth: (network, waiting) => depths.set(network, waiting),
   });
 
   return {
@@ -112,25 +111,19 @@ export function createSubmission(settings: SubmissionSettings): Submission {
     sweeper,
     doorbell,
     networks,
-    depth: (network) => depths.get(network) ?? 0,
+    depth: (network) => depth.of(network),
     cancel: (operationId) => cancel(dataSource, operationId),
     async start() {
       await outcomes.start();
+      depth.start();
       if (!works) return;
-      for (const network of signing) {
-        await registerSigners(dataSource, network);
-        await alignSigners(dataSource, network, logger, 'start').catch((error: unknown) => {
-          logger.error(
-            { err: error, network: network.name },
-            'The node is out of reach; the signers are checked later.',
-          );
-        });
-      }
+      for (const network of signing) await registerSigners(dataSource, network);
       doorbell.answer((network) => worker.drain(network));
       await sweeper.sweep(true);
       sweeper.start();
     },
     async stop() {
+      depth.stop();
       await sweeper.stop();
       await worker.stop();
       await outcomes.stop();

@@ -16,8 +16,6 @@ export interface SweeperOptions {
   intervalMs?: number;
   /** Acts are waiting on this network. */
   ring(network: string): void;
-  /** How many acts wait, once a sweep. */
-  onDepth(network: string, waiting: number): void;
 }
 
 interface OpenTransaction {
@@ -78,14 +76,12 @@ export class Sweeper {
   }
 
   private async ringForWaiting(network: SubmissionNetwork): Promise<void> {
-    const [row] = await rowsOf<{ waiting: number }>(
+    const [row] = await rowsOf<{ waiting: boolean }>(
       this.options.dataSource,
-      `SELECT count(*)::int AS waiting FROM gateway.operation WHERE network = $1 AND phase = 'accepted'`,
+      `SELECT EXISTS (SELECT FROM gateway.operation WHERE network = $1 AND phase = 'accepted') AS waiting`,
       [network.name],
     );
-    const waiting = row?.waiting ?? 0;
-    this.options.onDepth(network.name, waiting);
-    if (waiting > 0) this.options.ring(network.name);
+    if (row?.waiting) this.options.ring(network.name);
   }
 
   /** An act whose deadline lies before the last final block would only be refused. Not earlier: until then it may still ride. */
@@ -118,7 +114,9 @@ export class Sweeper {
       else logger.warn(details, 'The node caught up; acts are assigned again.');
     }
     network.assigning = !behind;
-    if (!behind) await alignSigners(dataSource, network, logger, 'running');
+    if (behind) return;
+    await alignSigners(dataSource, network, logger, network.aligned ? 'running' : 'start');
+    network.aligned = true;
   }
 
   /** The oldest transaction without a block, unknown to the node: it and all above it are sent again, the same bytes. */

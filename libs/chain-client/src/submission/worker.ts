@@ -72,9 +72,12 @@ export class SubmissionWorker {
 
   private async loop(line: Line): Promise<void> {
     const { logger } = this.options;
+    // Not in the caller's turn: `running` must hold this run before the run can end.
+    await Promise.resolve();
     try {
       // The inner run waits for its last send; what was rung meanwhile is looked for in another one.
-      while (line.again && !this.stopping && line.network.assigning) await this.signAndSend(line);
+      while (line.again && !this.stopping && line.network.assigning && line.network.aligned)
+        await this.signAndSend(line);
     } catch (error) {
       logger.error({ err: error, network: line.network.name }, 'Signing failed; the sweeper tries again.');
     } finally {
