@@ -7,7 +7,7 @@ interface SourceFile {
   text: string;
 }
 
-const FOLDERS = ['apps', 'libs', 'deploy', 'tasks', 'bench', 'chaos', 'verifier', 'test'];
+export const SOURCE_FOLDERS = ['apps', 'libs', 'deploy', 'tasks', 'bench', 'chaos', 'verifier', 'test'];
 const IGNORED = new Set(['node_modules', 'dist', 'generated', 'out', 'cache', 'lib']);
 const SOURCE = /\.(ts|mts|mjs|cjs|js|sol)$/;
 const TEST = /(\.spec\.ts|\.t\.sol)$|^test\//;
@@ -26,7 +26,7 @@ export function sourceFiles(root: string): SourceFile[] {
     }
   };
   const present = new Set(readdirSync(root));
-  for (const folder of FOLDERS.filter((name) => present.has(name))) visit(folder);
+  for (const folder of SOURCE_FOLDERS.filter((name) => present.has(name))) visit(folder);
   return files.map((path) => ({ path, text: readFileSync(join(root, path), 'utf8') }));
 }
 

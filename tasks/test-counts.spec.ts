@@ -17,7 +17,7 @@ describe('counting vitest', () => {
       { name: 'a.spec.ts', status: 'failed', statuses: ['passed', 'failed', 'skipped', 'todo', 'pending'] },
       { name: 'b.spec.ts', status: 'passed', statuses: ['passed'] },
     );
-    expect(countVitest(text, 1, '/repo')).toEqual({
+    expect(countVitest('unit', text, 1, '/repo')).toEqual({
       passed: 2,
       failed: 1,
       skipped: 3,
@@ -28,7 +28,10 @@ describe('counting vitest', () => {
 
   it('counts a file that did not load as a failure', () => {
     const text = report({ name: 'a.spec.ts', status: 'failed', statuses: [], message: 'Cannot find module\nat x' });
-    expect(countVitest(text, 1, '/repo')).toMatchObject({ failed: 1, failedNames: ['a.spec.ts: Cannot find module'] });
+    expect(countVitest('unit', text, 1, '/repo')).toMatchObject({
+      failed: 1,
+      failedNames: ['a.spec.ts: Cannot find module'],
+    });
   });
 
   it.each([
@@ -41,7 +44,7 @@ describe('counting vitest', () => {
     ],
     ['the runner ended with a signal although no test failed', undefined, undefined],
   ])('never takes silence for success: %s', (why, text, code) => {
-    expect(countVitest(text, code, '/repo')).toMatchObject({ failed: 1, failedNames: [why] });
+    expect(countVitest('unit', text, code, '/repo')).toMatchObject({ failed: 1, failedNames: [`unit: ${why}`] });
   });
 });
 
@@ -56,7 +59,7 @@ Suite result: ok. 3 passed; 0 failed; 0 skipped
 
   it('takes a crash for a failure', () => {
     expect(countForge('Compiler run failed', 1)).toMatchObject({ passed: 0, failed: 1 });
-    expect(countForge('', 0)).toMatchObject({ failed: 1, failedNames: ['no test was found'] });
+    expect(countForge('', 0)).toMatchObject({ failed: 1, failedNames: ['contracts: no test was found'] });
   });
 });
 

@@ -38,7 +38,12 @@ interface VitestReport {
  * @param report content of its JSON report; undefined when there is none
  * @param exitCode of the runner; undefined when it was killed
  */
-export function countVitest(report: string | undefined, exitCode: number | undefined, root: string): Counts {
+export function countVitest(
+  suite: string,
+  report: string | undefined,
+  exitCode: number | undefined,
+  root: string,
+): Counts {
   const counts = structuredClone(nothing);
   const parsed = report === undefined ? undefined : (JSON.parse(report) as VitestReport);
   for (const file of parsed?.testResults ?? []) {
@@ -59,7 +64,7 @@ export function countVitest(report: string | undefined, exitCode: number | undef
       counts.failedNames.push(`${name}: ${file.message?.split('\n')[0] || 'the file failed'}`);
     }
   }
-  return badEnd(counts, exitCode);
+  return badEnd(suite, counts, exitCode);
 }
 
 /** Counts a run of forge by its closing line. */
@@ -77,10 +82,10 @@ export function countForge(output: string, exitCode: number | undefined): Counts
   }
   for (const [, name] of plain(output).matchAll(/^\[SKIP[^\]]*\] (\S+)/gm))
     counts.skippedNames.push(`contracts: ${name}`);
-  return badEnd(counts, exitCode);
+  return badEnd('contracts', counts, exitCode);
 }
 
-function badEnd(counts: Counts, exitCode: number | undefined): Counts {
+function badEnd(suite: string, counts: Counts, exitCode: number | undefined): Counts {
   if (counts.failed > 0) return counts;
   const why =
     exitCode !== 0
@@ -88,7 +93,7 @@ function badEnd(counts: Counts, exitCode: number | undefined): Counts {
       : counts.passed + counts.skipped === 0
         ? 'no test was found'
         : undefined;
-  return why ? { ...counts, failed: 1, failedNames: [why] } : counts;
+  return why ? { ...counts, failed: 1, failedNames: [`${suite}: ${why}`] } : counts;
 }
 
 /** The closing line. */

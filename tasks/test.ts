@@ -105,7 +105,7 @@ async function vitest(project: string, timeoutMs: number, { root, scratch, env }
   const { code, timedOut } = await runChild(process.execPath, [runner, ...args], { env, timeoutMs });
   if (timedOut) process.stdout.write(`${project}: ended after ${timeoutMs / MINUTE_MS} minutes\n`);
   const report = existsSync(file) ? readFileSync(file, 'utf8') : undefined;
-  return countVitest(report, timedOut ? undefined : code, root);
+  return countVitest(project, report, timedOut ? undefined : code, root);
 }
 
 function heading(text: string): void {
