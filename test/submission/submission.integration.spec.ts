@@ -19,6 +19,10 @@ describe('the write path', () => {
   });
   afterAll(() => bench?.stop());
 
+  /** Acts stay accepted. */
+  const halt = () => bench.dataSource.query(`UPDATE gateway.signer SET state = 'quarantined', reason = 'TEST'`);
+  const resume = () => bench.dataSource.query(`UPDATE gateway.signer SET state = 'active', reason = NULL`);
+
   it('brings an act from accepted to confirmed, with its transaction and event', async () => {
     const act = clinician.query();
     const { operation, replayed } = await submission.acceptor.accept(act);
@@ -111,12 +115,12 @@ describe('the write path', () => {
   });
 
   it('withdraws an act that waits, and none that was signed', async () => {
-    submission.networks[0]!.assigning = false;
+    await halt();
     const act = clinician.query();
     const { operation } = await submission.acceptor.accept(act);
     expect(await submission.cancel(operation.id)).toBe('cancelled');
     expect(await submission.cancel(operation.id)).toBe('cancelled');
-    submission.networks[0]!.assigning = true;
+    await resume();
     const done = clinician.query();
     const accepted = await submission.acceptor.accept(done);
     await submission.outcomes.waitFor(NETWORK, done.requestId, 10_000);
@@ -127,7 +131,7 @@ describe('the write path', () => {
   });
 
   it('fails an act whose deadline a final block has passed', async () => {
-    submission.networks[0]!.assigning = false;
+    await halt();
     const look = parameters.query({ version: 1, purpose: 1, ttl: 300, basis: Buffer.alloc(32) });
     const late = bench.act({
       code: Operation.QUERY,
@@ -138,6 +142,7 @@ describe('the write path', () => {
     });
     const end = await perform(submission, late);
     expect(end).toMatchObject({ state: 'failed', outcome: { code: 'DEADLINE_PASSED' } });
+    await resume();
   });
 
   it('lists a principal its operations, newest first', async () => {

@@ -126,6 +126,7 @@ export async function resumeSigners(
     dataSource,
     `UPDATE gateway.signer s SET state = 'active', reason = NULL, fence = fence + 1
      WHERE s.network = $1 AND s.state = 'paused' AND s.address = ANY($2)
+       AND s.reason IS DISTINCT FROM 'PAUSED_BY_ADMIN'
        AND (s.reason <> 'RELAYER_INACTIVE' OR EXISTS (
          SELECT FROM mirror.relayer r WHERE r.network = $1 AND r.address = s.address AND r.active))
        AND NOT EXISTS (
