@@ -17,17 +17,30 @@ export class InputPipe implements PipeTransform {
     if (!result.issues) return result.value;
     const place = prefix[metadata.type];
     const name = metadata.type === 'param' && metadata.data !== undefined ? [metadata.data] : [];
-    const errors = result.issues.slice(0, MOST_ERRORS).map((issue): InputError => {
-      const path = [...name, ...(issue.path ?? [])]
-        .slice(0, DEEPEST_POINTER)
-        .map((step) => String(typeof step === 'object' ? step.key : step).slice(0, 64));
-      return {
-        pointer: place
-          ? [place, ...path].join('/')
-          : path.map((s) => `/${s.replaceAll('~', '~0').replaceAll('/', '~1')}`).join(''),
-        message: issue.message.slice(0, 200),
-      };
-    });
+    const errors = result.issues
+      .flatMap(nearest)
+      .slice(0, MOST_ERRORS)
+      .map((issue): InputError => {
+        const path = [...name, ...(issue.path ?? [])]
+          .slice(0, DEEPEST_POINTER)
+          .map((step) => String(typeof step === 'object' ? step.key : step).slice(0, 64));
+        return {
+          pointer: place
+            ? [place, ...path].join('/')
+            : path.map((s) => `/${s.replaceAll('~', '~0').replaceAll('/', '~1')}`).join(''),
+          message: issue.message.slice(0, 200),
+        };
+      });
     throw new ProblemError('INVALID_INPUT', { errors });
   }
+}
+
+type Issue = { message: string; path?: ReadonlyArray<PropertyKey | { key: PropertyKey }> | undefined };
+
+/** For a union, the complaints of the alternative that fits best: "invalid input" helps nobody. */
+function nearest(issue: Issue): Issue[] {
+  const { errors } = issue as { errors?: Issue[][] };
+  if (!Array.isArray(errors) || errors.length === 0) return [issue];
+  const fewest = errors.reduce((best, candidate) => (candidate.length < best.length ? candidate : best));
+  return fewest.map((inner) => ({ message: inner.message, path: [...(issue.path ?? []), ...(inner.path ?? [])] }));
 }
