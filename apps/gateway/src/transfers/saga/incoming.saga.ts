@@ -4,8 +4,10 @@ import type { ActState, LedgerTransfer, SagaAction } from './saga.types.js';
 export interface IncomingFacts {
   /** Undefined: the ledger has no such transfer (any more: a proposal that was reorganised away before it was final). */
   transfer?: LedgerTransfer;
-  /** The package is here, its signature and hash right. */
+  /** The package is here, proven. */
   received: boolean;
+  /** It should have come long ago: its delivery was lost, or what came of it. */
+  late: boolean;
   /** The latest acceptance asked for here. */
   acceptance: ActState;
   open: ActState;
@@ -21,7 +23,7 @@ export function nextIncoming(facts: IncomingFacts): SagaAction {
   if (!transfer?.final) return { do: 'wait', step: 'announced' };
   switch (transfer.state) {
     case 'proposed':
-      if (!facts.received) return { do: 'fetch', step: 'announced' };
+      if (!facts.received) return { do: facts.late ? 'fetch' : 'wait', step: 'announced' };
       return { do: 'wait', step: facts.acceptance === 'pending' ? 'accepting' : 'received' };
     case 'accepted':
       return { do: 'wait', step: 'accepted' };

@@ -80,7 +80,7 @@ describe('the source of a transfer', () => {
 
 describe('the destination of a transfer', () => {
   it('opens only what was completed, and only once', () => {
-    const facts = { received: true, acceptance: 'confirmed' as const };
+    const facts = { received: true, late: false, acceptance: 'confirmed' as const };
     for (const state of ['proposed', 'accepted', 'rejected', 'cancelled', 'expired'] as const) {
       expect(nextIncoming({ ...facts, transfer: on(state), open: 'none' }).do).not.toBe('act');
     }
@@ -91,8 +91,9 @@ describe('the destination of a transfer', () => {
   });
 
   it('asks for a package that never came', () => {
-    const facts = { received: false, acceptance: 'none' as const, open: 'none' as const };
+    const facts = { received: false, late: true, acceptance: 'none' as const, open: 'none' as const };
     expect(nextIncoming({ ...facts, transfer: on('proposed') }).do).toBe('fetch');
+    expect(nextIncoming({ ...facts, late: false, transfer: on('proposed') }).do).toBe('wait');
     expect(nextIncoming({ ...facts, transfer: on('completed') }).do).toBe('fetch');
   });
 });
@@ -184,6 +185,7 @@ class World {
     return nextIncoming({
       ...this.transfer(),
       received: this.receivedHash !== undefined,
+      late: true,
       acceptance: this.act('accept'),
       open: this.act('open'),
     });
