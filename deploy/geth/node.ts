@@ -1,12 +1,11 @@
-import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { computeAddress, encryptKeystoreJson } from 'ethers';
 import { type GethBinary, type Logger, run } from './binary.js';
 import { startProcess, stopLeftover } from './child-process.js';
 import type { Genesis } from './genesis.js';
 import { ipcCall, ipcPathFor } from './ipc.js';
+import { importSealer, passwordFile } from './sealer.js';
 
 export interface NodeOptions {
   geth: GethBinary;
@@ -85,6 +84,8 @@ export async function startNode(options: NodeOptions): Promise<GethNode> {
       running: child.running,
       startSealing: async () => {
         if (!sealer) throw new Error(`the node on ${dir} has no sealer key`);
+        // The socket answers before the key is unlocked; a first block that can't be signed would not be tried again.
+        await unlocked(ipcPath, sealer);
         await ipcCall(ipcPath, 'miner_start');
         // It starts beside the call; while it catches up with a peer it waits for that.
         for (const deadline = Date.now() + 30_000; !(await ipcCall<boolean>(ipcPath, 'eth_mining')); ) {
@@ -172,22 +173,17 @@ async function gethArguments(options: NodeOptions, dir: string, ipcPath: string,
   ];
 }
 
-/** Puts the sealer's key into the node's keystore, under a password of the folder's own. @returns its address */
-async function importSealer(dir: string, key: Buffer): Promise<string> {
-  const hex = `0x${key.toString('hex')}`;
-  const address = computeAddress(hex).toLowerCase();
-  const keystore = join(dir, 'keystore');
-  const file = join(keystore, `sealer-${address.slice(2)}.json`);
-  if (existsSync(file) && existsSync(passwordFile(dir))) return address;
-  await mkdir(keystore, { recursive: true, mode: 0o700 });
-  if (!existsSync(passwordFile(dir))) {
-    await writeFile(passwordFile(dir), `${randomBytes(24).toString('base64url')}\n`, { mode: 0o600 });
+/** Waits until the node can sign with the sealer's key. @throws Error with the node's reason */
+async function unlocked(ipcPath: string, sealer: string): Promise<void> {
+  for (const deadline = Date.now() + 30_000; ; ) {
+    try {
+      await ipcCall(ipcPath, 'eth_sign', [sealer, '0x00']);
+      return;
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+      await new Promise((wake) => setTimeout(wake, 20));
+    }
   }
-  const password = (await readFile(passwordFile(dir), 'utf8')).trim();
-  // The password is random: stretching it would only slow the start.
-  const json = await encryptKeystoreJson({ address, privateKey: hex }, password, { scrypt: { N: 4096, r: 8, p: 1 } });
-  await writeFile(file, json, { mode: 0o600 });
-  return address;
 }
 
 /** Waits for the node's first answer. @returns hash of block 0 */
@@ -209,7 +205,6 @@ async function answering(ipcPath: string, ended: Promise<{ code: number | null }
 }
 
 const pidFile = (dir: string) => join(dir, 'geth.pid');
-const passwordFile = (dir: string) => join(dir, 'sealer.password');
 
 async function lastLines(file: string): Promise<string> {
   const text = await readFile(file, 'utf8').catch(() => '');
