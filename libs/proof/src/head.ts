@@ -1,5 +1,5 @@
 import { keccak256 } from '../../platform/src/keccak.js';
-import type { Bytes } from './rlp-values.js';
+import type { Bytes } from './rlp.js';
 
 /** The head before the first event, of the ledger and of every record. */
 export const ZERO_HEAD = Buffer.alloc(32);

@@ -1,6 +1,5 @@
-import { RLP } from '@ethereumjs/rlp';
 import { keccak256 } from '../../platform/src/keccak.js';
-import { type Bytes, integer } from './rlp-values.js';
+import { type Bytes, encodeRlp, integer } from './rlp.js';
 
 /** The fields a block hash commits to, in the order of the header's RLP. Fields of later forks are absent where the chain hasn't them. */
 export interface Header {
@@ -59,7 +58,7 @@ export function encodeHeader(header: Header): Buffer {
     if (field === undefined) break;
     fields.push(typeof field === 'bigint' ? integer(field) : field);
   }
-  return Buffer.from(RLP.encode(fields));
+  return encodeRlp(fields);
 }
 
 /** keccak256 of the header's RLP. */

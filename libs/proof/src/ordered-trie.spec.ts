@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { toHex } from '../../platform/src/bytes.js';
 import { EMPTY_TRIE_ROOT, orderedTrieRoot } from './ordered-trie.js';
-import { integer } from './rlp-values.js';
+import { integer } from './rlp.js';
 
 async function oracle(values: readonly Uint8Array[]): Promise<string> {
   const trie = await createMPT();

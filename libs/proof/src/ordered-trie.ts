@@ -1,6 +1,5 @@
-import { RLP } from '@ethereumjs/rlp';
 import { keccak256 } from '../../platform/src/keccak.js';
-import { type Bytes, integer } from './rlp-values.js';
+import { type Bytes, encodeRlp, integer } from './rlp.js';
 
 /** A node as its parent holds it: its own structure while shorter than 32 bytes of RLP, else its hash. */
 type Reference = Uint8Array | Reference[];
@@ -11,7 +10,7 @@ interface Entry {
 }
 
 /** Root of the trie without entries: keccak256 of the RLP of the empty string. */
-export const EMPTY_TRIE_ROOT = keccak256(RLP.encode(Buffer.alloc(0)));
+export const EMPTY_TRIE_ROOT = keccak256(encodeRlp(Buffer.alloc(0)));
 
 /**
  * Root of the Merkle-Patricia trie that maps rlp(index) to each value: how a block commits to its transactions and receipts.
@@ -21,13 +20,13 @@ export const EMPTY_TRIE_ROOT = keccak256(RLP.encode(Buffer.alloc(0)));
 export function orderedTrieRoot(values: readonly Bytes[]): Buffer {
   if (values.length === 0) return EMPTY_TRIE_ROOT;
   const entries = sortedKeys(values.length).map(({ index, nibbles }) => ({ nibbles, value: values[index] as Bytes }));
-  return keccak256(RLP.encode(build(entries, 0, entries.length, 0)));
+  return keccak256(encodeRlp(build(entries, 0, entries.length, 0)));
 }
 
 /** Children first in key order: as byte strings 0x01–0x7f (1 to 127) come before 0x80 (0), and that before 0x8180 (128 and up). */
 function sortedKeys(count: number): { index: number; nibbles: Uint8Array }[] {
   const keys: { index: number; nibbles: Uint8Array }[] = [];
-  const add = (index: number) => keys.push({ index, nibbles: toNibbles(RLP.encode(integer(index))) });
+  const add = (index: number) => keys.push({ index, nibbles: toNibbles(encodeRlp(integer(index))) });
   for (let index = 1; index < Math.min(count, 128); index++) add(index);
   add(0);
   for (let index = 128; index < count; index++) add(index);
@@ -63,7 +62,7 @@ function build(entries: readonly Entry[], from: number, to: number, depth: numbe
 const NOTHING = new Uint8Array(0);
 
 function reference(node: Reference[]): Reference {
-  const encoded = RLP.encode(node);
+  const encoded = encodeRlp(node);
   return encoded.length < 32 ? node : keccak256(encoded);
 }
 

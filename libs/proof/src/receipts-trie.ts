@@ -1,6 +1,5 @@
-import { RLP } from '@ethereumjs/rlp';
 import { orderedTrieRoot } from './ordered-trie.js';
-import { type Bytes, integer } from './rlp-values.js';
+import { type Bytes, encodeRlp, integer } from './rlp.js';
 
 export interface ReceiptLog {
   address: Bytes;
@@ -21,13 +20,13 @@ export interface Receipt {
 
 /** The consensus encoding of a receipt: the leaf of the receipts trie. */
 export function encodeReceipt(receipt: Receipt): Buffer {
-  const body = RLP.encode([
+  const body = encodeRlp([
     integer(receipt.status),
     integer(receipt.cumulativeGasUsed),
     receipt.logsBloom,
     receipt.logs.map((log) => [log.address, [...log.topics], log.data]),
   ]);
-  return receipt.type === 0 ? Buffer.from(body) : Buffer.concat([Buffer.of(receipt.type), body]);
+  return receipt.type === 0 ? body : Buffer.concat([Buffer.of(receipt.type), body]);
 }
 
 /** The `receiptsRoot` that exactly these receipts, in this order, give. */

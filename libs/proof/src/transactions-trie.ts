@@ -1,7 +1,6 @@
-import { RLP } from '@ethereumjs/rlp';
 import { keccak256 } from '../../platform/src/keccak.js';
 import { orderedTrieRoot } from './ordered-trie.js';
-import { type Bytes, integer } from './rlp-values.js';
+import { type Bytes, encodeRlp, integer, joinRlp, type RlpItem } from './rlp.js';
 
 export interface Transaction {
   /** EIP-2718 type: 0 legacy, 1 access list (EIP-2930), 2 dynamic fee (EIP-1559). */
@@ -36,7 +35,7 @@ export function encodeTransaction(transaction: Transaction): Buffer {
   const nonce = integer(transaction.nonce);
   switch (type) {
     case 0:
-      return Buffer.from(RLP.encode([nonce, integer(transaction.gasPrice), ...call, ...signature]));
+      return encodeRlp([nonce, integer(transaction.gasPrice), ...call, ...signature]);
     case 1:
       return typed(1, [
         integer(transaction.chainId),
@@ -61,8 +60,8 @@ export function encodeTransaction(transaction: Transaction): Buffer {
   }
 }
 
-function typed(type: number, fields: Parameters<typeof RLP.encode>[0]): Buffer {
-  return Buffer.concat([Buffer.of(type), RLP.encode(fields)]);
+function typed(type: number, fields: RlpItem): Buffer {
+  return Buffer.concat([Buffer.of(type), encodeRlp(fields)]);
 }
 
 /** keccak256 of the signed bytes. */
@@ -78,14 +77,6 @@ export function transactionsRoot(encoded: readonly Bytes[]): Buffer {
 /** RLP of a whole block without ommers: what `debug_getRawBlock` answers and a node imports. */
 export function encodeBlock(header: Bytes, encoded: readonly Bytes[]): Buffer {
   // A legacy transaction is a list inside the body, a typed one a string; both the header and legacy ones are RLP already.
-  const transactions = encoded.map((bytes) => ((bytes[0] as number) >= 0xc0 ? bytes : Buffer.from(RLP.encode(bytes))));
-  return list([header, list(transactions), list([])]);
-}
-
-/** RLP list of items that are RLP already. */
-function list(items: readonly Bytes[]): Buffer {
-  const payload = Buffer.concat(items);
-  if (payload.length < 56) return Buffer.concat([Buffer.of(0xc0 + payload.length), payload]);
-  const length = integer(payload.length);
-  return Buffer.concat([Buffer.of(0xf7 + length.length), length, payload]);
+  const transactions = encoded.map((bytes) => ((bytes[0] as number) >= 0xc0 ? bytes : encodeRlp(bytes)));
+  return joinRlp([header, joinRlp(transactions), joinRlp([])]);
 }

@@ -44,7 +44,11 @@ export class Follower {
       let target = await news.start();
       while (!signal.aborted) {
         target = news.latest() ?? target;
-        if (prefetch.empty) prefetch.plan(target);
+        if (prefetch.empty) {
+          // What was ordered may have come back shorter than asked for.
+          prefetch.reset(tip);
+          prefetch.plan(target);
+        }
         if (!prefetch.empty) {
           const taken = await prefetch.take();
           const blocks = linkedOn(tip, taken);
@@ -114,7 +118,7 @@ export class Follower {
     tip: Position,
     finalNumber: bigint,
   ): Promise<{ ancestor: Position; blocks: VerifiedBlock[] } | undefined> {
-    for (let number = target.number < tip.number ? target.number : tip.number; number >= 0n; number--) {
+    for (let number = lesser(target.number, tip.number); number >= 0n; number--) {
       const given = await this.source.hashAt(number);
       if (given === undefined) return undefined;
       const stored = number === tip.number ? tip.hash : await this.storedHash(number);
@@ -125,14 +129,18 @@ export class Follower {
       }
       if (number === tip.number) return undefined;
       const ancestor = { number, hash: stored };
-      const limit = number + BigInt(REPLACEMENT_BLOCKS);
-      const fetched = await this.source.blocksByNumber(number + 1n, target.number < limit ? target.number : limit);
+      const to = lesser(target.number, number + BigInt(REPLACEMENT_BLOCKS));
+      const fetched = await this.source.blocksByNumber(number + 1n, to);
       const blocks = linkedOn(ancestor, fetched.map(this.verify));
       // Partial: the chain moved again; what was fetched may be gone already.
       return blocks.length > 0 && blocks.length === fetched.length ? { ancestor, blocks } : undefined;
     }
     return undefined;
   }
+}
+
+function lesser(a: bigint, b: bigint): bigint {
+  return a < b ? a : b;
 }
 
 /** The leading blocks that link to each other and to `parent`. */

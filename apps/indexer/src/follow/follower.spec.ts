@@ -1,0 +1,164 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, it } from 'vitest';
+import { genesisOf, type ModelBlock, ModelSource, pathTo, randomBlock } from '../../test/chain-model.js';
+import { modelContract, Random } from '../../test/ledger-model.js';
+import { MemoryMirror } from '../../test/memory-mirror.js';
+import { DEPTH, makeSource, options, plainFold, runTree } from '../../test/tree-run.js';
+import type { AnyRow } from '../commit/table.js';
+import type { Projection } from '../project/projection.js';
+import { verifyBlock } from '../verify/block.verifier.js';
+import type { FoldedBlock } from '../verify/ledger.fold.js';
+import { MismatchError } from '../verify/mismatch.error.js';
+import type { ChainSource, FetchedBlock } from './chain-source.js';
+import { consume } from './consume.js';
+import { Follower } from './follower.js';
+import { BeyondFinalityError } from './progress.js';
+
+const TREES = 200;
+const AT_ONCE = 20;
+
+describe('following a tree of blocks', () => {
+  it(`mirrors exactly the canonical chain, over ${TREES} random trees, lost announcements and kills`, async () => {
+    let reorganisations = 0;
+    let deaths = 0;
+    for (let from = 0; from < TREES; from += AT_ONCE) {
+      const seeds = Array.from({ length: Math.min(AT_ONCE, TREES - from) }, (_, index) => 1_000 + from + index);
+      const runs = await Promise.all(seeds.map(oneTree));
+      for (const run of runs) {
+        reorganisations += run.reorganisations;
+        deaths += run.deaths;
+      }
+    }
+    // The trees are worth their time only if they fork and the follower dies.
+    expect(reorganisations).toBeGreaterThan(TREES);
+    expect(deaths).toBeGreaterThan(TREES);
+  }, 120_000);
+});
+
+describe('following', () => {
+  it('reports a history that is replaced beyond finality, and takes nothing back', async () => {
+    const { random, source, mirror, path } = await mirrored(20);
+    let other = path[20 - DEPTH] as ModelBlock;
+    for (let count = 0; count < 30; count++) other = randomBlock(other, random);
+    source.setHead(other);
+    await expect(followUntil(source, mirror, () => false)).rejects.toThrow(BeyondFinalityError);
+    expect(names(mirror.blocks)).toEqual(names(plainFold(path)));
+  });
+
+  it('takes back what is not final yet', async () => {
+    const { random, source, mirror, path } = await mirrored(20);
+    let other = path[20 - DEPTH + 1] as ModelBlock;
+    for (let count = 0; count < 3; count++) other = randomBlock(other, random);
+    source.setHead(other);
+    await followUntil(source, mirror, () => mirror.blocks.at(-1)?.block.hash.equals(other.fetched.hash) ?? false);
+    expect(names(mirror.blocks)).toEqual(names(plainFold(pathTo(other))));
+  });
+
+  it('waits for a node that fell behind on the same chain', async () => {
+    const { random, source, mirror, path } = await mirrored(20);
+    source.setHead(path[4] as ModelBlock);
+    const next = randomBlock(path[20] as ModelBlock, random);
+    const caughtUp = followUntil(source, mirror, () => mirror.blocks.length === 22);
+    await sleep(30);
+    expect(mirror.blocks).toHaveLength(21);
+    source.setHead(next);
+    await caughtUp;
+  });
+
+  it.each(['drops', 'alters'] as const)(
+    'stops at the block of which the node %s a log, and keeps what was before',
+    async (how) => {
+      const { random, source, mirror, path } = await mirrored(6);
+      let next = path[6] as ModelBlock;
+      let lied: ModelBlock | undefined;
+      for (let count = 0; count < 12; count++) {
+        next = randomBlock(next, random);
+        if (count > 3 && next.fetched.receipts.some(({ logs }) => logs.length > 1)) lied ??= next;
+      }
+      source.lie = (block) => (block.hash.equals((lied as ModelBlock).fetched.hash) ? withoutTruth(block, how) : block);
+      source.setHead(next);
+      const failure = await followUntil(source, mirror, () => false).catch((error: unknown) => error);
+      expect(failure).toBeInstanceOf(MismatchError);
+      expect((failure as MismatchError).blockNumber).toBe(lied?.fetched.header.number);
+      expect(mirror.blocks.length).toBeLessThanOrEqual(Number(lied?.fetched.header.number));
+    },
+  );
+});
+
+/** A mirror that has followed `length` blocks on genesis. */
+async function mirrored(length: number) {
+  const random = new Random(11);
+  const source = new ModelSource(genesisOf(modelContract(), random), new Random(12));
+  let tip = source.genesis;
+  for (let count = 0; count < length; count++) tip = randomBlock(tip, random);
+  source.setHead(tip);
+  const mirror = new MemoryMirror(plainFold([source.genesis])[0] as FoldedBlock);
+  await followUntil(source, mirror, () => mirror.blocks.length === length + 1);
+  return { random, source, mirror, path: pathTo(tip) };
+}
+
+async function followUntil(source: ChainSource, mirror: MemoryMirror, reached: () => boolean): Promise<void> {
+  const stop = new AbortController();
+  const state = await mirror.load();
+  const follower = new Follower(
+    source,
+    (block) => verifyBlock(block, options()),
+    (number) => mirror.hashAt(number),
+    { finalityDepth: DEPTH, pollMs: 2 },
+  );
+  await consume(follower.follow(state, stop.signal), mirror, state, {
+    onCommit: () => (reached() ? stop.abort() : undefined),
+    onReorganisation: () => undefined,
+    onFinal: () => undefined,
+  });
+}
+
+function withoutTruth(block: FetchedBlock, how: 'drops' | 'alters'): FetchedBlock {
+  const at = block.receipts.findIndex(({ logs }) => logs.length > 1);
+  const receipts = [...block.receipts];
+  const receipt = receipts[at] as (typeof receipts)[number];
+  const logs = receipt.logs.slice(how === 'drops' ? 1 : 0);
+  if (how === 'alters') logs[0] = { ...(logs[0] as (typeof logs)[number]), data: Buffer.alloc(64) };
+  receipts[at] = { ...receipt, logs };
+  return { ...block, receipts };
+}
+
+async function oneTree(seed: number) {
+  const source = makeSource(seed);
+  const mirror = new MemoryMirror(plainFold([source.genesis])[0] as FoldedBlock);
+  const run = await runTree(seed, source, async () => mirror);
+  const expected = plainFold(run.canonical);
+  const label = `seed ${seed}`;
+  expect(names(mirror.blocks), label).toEqual(names(expected));
+  expect(places(mirror.blocks), label).toEqual(places(expected));
+  const stale = new Set(expected.map(({ block }) => block.hash.toString('hex')));
+  expect(
+    mirror.orphans.filter(({ block }) => stale.has(block.hash.toString('hex'))),
+    label,
+  ).toEqual([]);
+  expect(snapshot(mirror.tables), label).toEqual(snapshot(await replay(expected)));
+  return run;
+}
+
+function names(blocks: readonly FoldedBlock[]): string[] {
+  return blocks.map(({ block }) => block.hash.toString('hex'));
+}
+
+function places(blocks: readonly FoldedBlock[]): string[] {
+  return blocks.flatMap(({ events }) =>
+    events.map(({ event, block, logIndex }) => `${event.sequence} ${block.number} ${logIndex} ${event.type}`),
+  );
+}
+
+/** The projections as one fold over everything gives them. */
+async function replay(blocks: readonly FoldedBlock[]): Promise<Map<Projection, Map<string, AnyRow>>> {
+  const mirror = new MemoryMirror(blocks[0] as FoldedBlock);
+  await mirror.extend({ blocks: blocks.slice(1), finalNumber: 0n });
+  return mirror.tables;
+}
+
+function snapshot(tables: Map<Projection, Map<string, AnyRow>>): Record<string, unknown> {
+  return Object.fromEntries(
+    [...tables].map(([{ table }, rows]) => [table.name, [...rows].sort(([a], [b]) => (a < b ? -1 : 1))]),
+  );
+}
