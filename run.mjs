@@ -27,8 +27,10 @@ const TASKS = {
     summary: 'two hospitals with their nodes, on this machine, with sample data',
     usage: `npm start -- [options]
   --exit          end after the summary, with 0 when everything worked
-  --fresh         start from nothing: remove the state in .emr first
+  --fresh         start from nothing: the state folder is removed first
   --ports BASE    first port of the range used (default 4100)
+  --state DIR     keep everything in this folder (default .emr)
+  --no-demo       start the hospitals, load nothing
 Ctrl-C stops everything in order; the next start goes on where this one ended.`,
   },
   test: {
@@ -361,15 +363,14 @@ async function main([task, ...args]) {
     throw new Error(`Node ${NODE_NEEDED.join('.')} or later is needed; this is ${process.versions.node}`);
   }
   process.chdir(ROOT);
-  process.on('SIGHUP', () => process.kill(process.pid, 'SIGTERM')); // a closed terminal: end in order
   watchParent();
   const stop = (signal) => {
     child?.kill(signal);
     process.exit(signal === 'SIGINT' ? 130 : 143);
   };
-  process.once('SIGINT', stop).once('SIGTERM', stop);
+  process.once('SIGINT', stop).once('SIGTERM', stop).once('SIGHUP', stop);
   await prepare(task);
-  process.off('SIGINT', stop).off('SIGTERM', stop);
+  process.off('SIGINT', stop).off('SIGTERM', stop).off('SIGHUP', stop); // the task has its own ways to end
   const { run } = await import(pathToFileURL(join(ROOT, 'dist/tasks', `${task}.js`)).href);
   return (await run(args)) ?? 0;
 }

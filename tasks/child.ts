@@ -55,7 +55,7 @@ export async function runChild(command: string, args: string[], options: ChildOp
     setTimeout(() => process.exit(signal === 'SIGINT' ? 130 : 143), 15_000).unref();
     child.once('close', () => process.exit(signal === 'SIGINT' ? 130 : 143));
   };
-  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal).on('SIGTERM', onSignal).on('SIGHUP', onSignal);
   try {
     return await new Promise<ChildResult>((done, fail) => {
       child.once('error', fail);
@@ -71,7 +71,7 @@ export async function runChild(command: string, args: string[], options: ChildOp
     });
   } finally {
     clearTimeout(timer);
-    process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
+    process.off('SIGINT', onSignal).off('SIGTERM', onSignal).off('SIGHUP', onSignal);
     child.stdout.destroy();
     child.stderr.destroy();
   }
