@@ -66,7 +66,8 @@ export class MirrorBuilder {
       ],
     );
     await this.mirror.query(
-      `INSERT INTO mirror.block VALUES ($1, $2, $3, '\\x00', $4, '\\x00', '\\x00', NULL, 1, true)`,
+      `INSERT INTO mirror.block (network, number, hash, parent_hash, time, receipts_root, header, log_count, verified, sequence, head)
+       VALUES ($1, $2, $3, '\\x00', $4, '\\x00', '\\x00', 1, true, $2, '\\x00')`,
       [network, sequence, hash, time],
     );
     await this.mirror.query(

@@ -246,7 +246,8 @@ describe('release of content', () => {
 
   it('answers many at once, each its own', async () => {
     await mirror.relation('local', recordId, actor);
-    const ids = await Promise.all(Array.from({ length: 40 }, () => asked()));
+    const ids: Buffer[] = [];
+    for (let index = 0; index < 40; index++) ids.push(await asked());
     const denied = await asked({ outcome: Reason.NO_RELATION });
     const answers = await Promise.allSettled([...ids, denied].map((id) => service.release(caller, id)));
     expect(answers.slice(0, 40).map((it) => it.status === 'fulfilled' && it.value.headers?.location)).toEqual(

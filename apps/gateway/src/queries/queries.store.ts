@@ -128,6 +128,9 @@ const BASIS = 'substring(e.data FROM 257 FOR 32)';
 const TEAM = 'substring(e.data FROM 269 FOR 20)';
 const IS_TEAM = `substring(e.data FROM 257 FOR 12) = '\\x${'00'.repeat(12)}'::bytea`;
 
+/** A refusal's data is shorter, and get_byte fails beyond the end: only CASE keeps the planner from reading it all the same. */
+const queried = (expression: string) => `CASE WHEN e.outcome = 0 THEN ${expression} END`;
+
 const STANDING = `(
   r.subject = e.actor AND r.custodian = $4
   OR a.active AND a.hospital = $4 AND (a.roles & ${ROLE_BITS_LOOK}) <> 0 AND CASE
@@ -153,8 +156,8 @@ WITH looked AS MATERIALIZED (
   LEFT JOIN mirror.emr_event e ON e.request_id = o.request_id AND e.network = o.network AND e.hospital = $4
   LEFT JOIN mirror.cursor u ON u.network = e.network
   LEFT JOIN LATERAL (
-    SELECT ${VERSION}::int AS version, ${PURPOSE}::int AS purpose, ${TTL} AS ttl, ${BASIS} AS basis, ${TEAM} AS team, ${IS_TEAM} AS is_team
-    WHERE e.outcome = 0
+    SELECT ${queried(VERSION)}::int AS version, ${queried(PURPOSE)}::int AS purpose, ${queried(TTL)} AS ttl, ${queried(BASIS)} AS basis,
+      ${queried(TEAM)} AS team, ${queried(IS_TEAM)} AS is_team
   ) b ON true
   LEFT JOIN mirror.record r ON r.network = e.network AND r.record_id = e.record_id
   LEFT JOIN mirror.actor a ON a.network = e.network AND a.address = e.actor

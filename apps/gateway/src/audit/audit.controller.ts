@@ -1,0 +1,85 @@
+import { Body, Controller, Get, HttpCode, Param, Post, Query, Req, Res } from '@nestjs/common';
+import { ApiTags } from '@nestjs/swagger';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { type Caller, CurrentCaller } from '../auth/caller.js';
+import { pageOf } from '../http/page.js';
+import { Route } from '../http/route.decorator.js';
+import {
+  type AuditEvent,
+  type AuditPage,
+  type AuditQuery,
+  type AuditSearch,
+  auditEventSchema,
+  auditPageSchema,
+  auditQuery,
+  auditSearchSchema,
+  eventId,
+  type Integrity,
+  integritySchema,
+} from './audit.schema.js';
+import { AuditService, EVENT_LIST, eventKey } from './audit.service.js';
+import { presentEvent } from './event.presenter.js';
+
+@ApiTags('audit')
+@Controller('v1/audit')
+export class AuditController {
+  constructor(private readonly audit: AuditService) {}
+
+  @Get('events')
+  @Route({
+    summary: 'Acts on record, newest first',
+    description: 'Final ones only, allowed and denied. A patient sees those on their own records.',
+    roles: ['auditor', 'privacy-officer', 'patient'],
+    success: { 200: auditPageSchema },
+    problems: ['INVALID_CURSOR'],
+  })
+  async events(
+    @CurrentCaller() caller: Caller,
+    @Query({ schema: auditQuery }) query: AuditQuery,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<AuditPage> {
+    const { rows, ...through } = await this.audit.events(caller, query);
+    return { ...pageOf({ request, reply }, EVENT_LIST, rows, query.limit, eventKey, presentEvent), ...through };
+  }
+
+  @Post('events/_search')
+  @HttpCode(200)
+  @Route({
+    summary: "Acts on record, also by the patient's identifier",
+    description: 'A POST, so that no identifier stands in a URL.',
+    roles: ['auditor', 'privacy-officer'],
+    success: { 200: auditPageSchema },
+    problems: ['INVALID_CURSOR'],
+  })
+  async search(
+    @CurrentCaller() caller: Caller,
+    @Body({ schema: auditSearchSchema }) body: AuditSearch,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<AuditPage> {
+    const { rows, ...through } = await this.audit.events(caller, body);
+    return { ...pageOf({ request, reply }, EVENT_LIST, rows, body.limit, eventKey, presentEvent), ...through };
+  }
+
+  @Get('events/:id')
+  @Route({
+    summary: 'One act on record',
+    roles: ['auditor', 'privacy-officer', 'patient'],
+    success: { 200: auditEventSchema },
+    problems: ['NOT_FOUND'],
+  })
+  event(@CurrentCaller() caller: Caller, @Param('id', { schema: eventId }) id: string): Promise<AuditEvent> {
+    return this.audit.event(caller, id);
+  }
+
+  @Get('integrity')
+  @Route({
+    summary: 'How far the mirror was verified, and whether anything is missing',
+    roles: ['auditor', 'privacy-officer', 'admin'],
+    success: { 200: integritySchema },
+  })
+  integrity(): Promise<Integrity> {
+    return this.audit.integrity();
+  }
+}

@@ -1,0 +1,95 @@
+import { z } from 'zod';
+import { eventTopics } from '../../../../libs/contracts/src/event.codec.js';
+import { patientIdentifier } from '../emrs/emrs.schema.js';
+import { address20, chainInteger, hash32, instant } from '../http/fields.js';
+import { pageQuery } from '../http/page.js';
+import { purposeName } from '../queries/queries.schema.js';
+
+const unsequenced = new Set(['Head', 'BadSignature', 'Duplicate', 'Mismatch']);
+const eventTypes = Object.keys(eventTopics).filter((type) => !unsequenced.has(type)) as [string, ...string[]];
+const time = z.iso.datetime({ offset: true }).meta({ example: '2026-03-01T00:00:00.000Z' });
+
+export const eventId = z
+  .string()
+  .regex(/^ev_[a-z][a-z0-9-]{0,31}_[1-9]\d{0,18}$/, 'ev_<network>_<sequence>')
+  .meta({ example: 'ev_local_1234' });
+
+const filters = {
+  recordId: hash32.optional(),
+  actor: address20.optional(),
+  type: z.enum(eventTypes).optional().describe('Event type, such as RecordQueried or AccessDenied.'),
+  outcome: z.enum(['allowed', 'denied']).optional(),
+  purpose: purposeName.optional(),
+  from: time.optional().describe('Block time, inclusive.'),
+  to: time.optional().describe('Block time, exclusive.'),
+  network: z
+    .string()
+    .regex(/^[a-z][a-z0-9-]{0,31}$/)
+    .optional(),
+};
+
+export const auditQuery = z.strictObject({ ...filters, ...pageQuery });
+export type AuditQuery = z.output<typeof auditQuery>;
+
+export const auditSearchSchema = z
+  .strictObject({ ...filters, patient: z.strictObject({ identifier: patientIdentifier }).optional(), ...pageQuery })
+  .meta({
+    id: 'AuditSearch',
+    examples: [{ patient: { identifier: { system: 'urn:hospital-a:mrn', value: '000123' } }, outcome: 'denied' }],
+  });
+export type AuditSearch = z.output<typeof auditSearchSchema>;
+
+export const auditEventSchema = z
+  .object({
+    id: eventId,
+    network: z.string().meta({ example: 'local' }),
+    sequence: chainInteger,
+    type: z.string().meta({ example: 'RecordQueried' }),
+    operation: z.string().meta({ example: 'QUERY' }),
+    outcome: z.object({ code: z.string().describe('OK, or why the ledger refused.').meta({ example: 'OK' }) }),
+    purpose: z.string().nullable().meta({ example: 'TREAT' }),
+    time: instant.describe('Block time.'),
+    recordId: hash32.nullable(),
+    recordSequence: chainInteger.nullable(),
+    actor: address20,
+    hospital: z.int().describe('Hospital that carried the act.').meta({ example: 1 }),
+    requestId: hash32,
+    block: z.object({ number: chainInteger, hash: hash32 }),
+    transactionHash: hash32,
+    logIndex: z.int(),
+    details: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).describe("The event's own fields."),
+  })
+  .meta({ id: 'AuditEvent' });
+export type AuditEvent = z.output<typeof auditEventSchema>;
+
+const through = z.record(z.string(), z.object({ block: chainInteger, sequence: chainInteger }));
+
+export const auditPageSchema = z
+  .object({
+    items: z.array(auditEventSchema),
+    nextCursor: z.string().nullable(),
+    confirmedThrough: through.describe('Per network: up to where this history is final here.'),
+    anchoredThrough: z.null().describe('Up to where other hospitals hold its anchor; none yet.'),
+  })
+  .meta({ id: 'AuditEventPage' });
+export type AuditPage = z.output<typeof auditPageSchema>;
+
+export const integritySchema = z
+  .object({
+    networks: z.array(
+      z.object({
+        network: z.string().meta({ example: 'local' }),
+        verifiedThrough: z.object({ block: chainInteger, hash: hash32 }),
+        finalThrough: chainInteger,
+        sequence: chainInteger,
+        head: hash32.describe('Fold of every event so far, equal to the Head event of the last transaction.'),
+        events: chainInteger.describe('Rows in the mirror; equal to the sequence when nothing is missing.'),
+        gaps: z.array(z.object({ after: chainInteger, before: chainInteger })).describe('Missing sequences; none.'),
+        reorganisations: z.int(),
+        lastCheckpoint: z.object({ block: chainInteger, sequence: chainInteger }).nullable(),
+        stoppedReason: z.string().nullable().describe('Why the mirror refused to go on, if it did.'),
+      }),
+    ),
+  })
+  .meta({ id: 'Integrity' });
+export type Integrity = z.output<typeof integritySchema>;

@@ -1,0 +1,152 @@
+import { Injectable } from '@nestjs/common';
+import { z } from 'zod';
+import { Purpose } from '../../../../libs/contracts/src/operations.js';
+import { toHex } from '../../../../libs/platform/src/bytes.js';
+import { ProblemError } from '../../../../libs/platform/src/errors.js';
+import type { Caller } from '../auth/caller.js';
+import { Patients } from '../emrs/patients.service.js';
+import { bytesOf } from '../http/fields.js';
+import { decodeCursor } from '../http/page.js';
+import { Records } from '../policy/records.service.js';
+import { AccessLog } from './access-log.service.js';
+import type { AuditEvent, AuditPage, AuditQuery, AuditSearch, Integrity } from './audit.schema.js';
+import { AuditStore, type Confirmed, type EventFilter, type EventRow, type SequenceRange } from './audit.store.js';
+import { presentEvent } from './event.presenter.js';
+
+export const EVENT_LIST = 'audit-events';
+/** Sort key of the last event, so that the page after it begins there on every network. */
+const cursorKey = z.tuple([z.int(), z.string(), z.string().regex(/^\d{1,19}$/)]);
+
+export interface EventsFound extends Pick<AuditPage, 'confirmedThrough' | 'anchoredThrough'> {
+  rows: EventRow[];
+}
+
+/** The trail of acts: every one, allowed or denied, that is final. Each look at it is in the access log before it is answered. */
+@Injectable()
+export class AuditService {
+  constructor(
+    private readonly store: AuditStore,
+    private readonly patients: Patients,
+    private readonly records: Records,
+    private readonly accessLog: AccessLog,
+  ) {}
+
+  /** One row more than the limit, so that the page knows whether another follows. */
+  async events(caller: Caller, query: AuditQuery | AuditSearch): Promise<EventsFound> {
+    const confirmed = await this.store.confirmed();
+    const cursor = decodeCursor(EVENT_LIST, query.cursor, cursorKey);
+    const filter = this.#filterOf(caller, query);
+    const ranges = await this.#ranges(confirmed, query);
+    const rows = await this.#after(ranges, filter, cursor, query.limit + 1);
+    const { limit, cursor: _, patient, ...named } = query as AuditSearch;
+    await this.accessLog.record(caller, {
+      kind: patient ? 'audit-search' : 'audit',
+      ...(filter.recordId ? { recordId: filter.recordId } : {}),
+      // Filters are codes and ids; a patient's identifier is left out.
+      detail: { ...named, limit, byPatient: patient !== undefined, found: Math.min(rows.length, limit) },
+    });
+    return { rows, confirmedThrough: throughOf(confirmed), anchoredThrough: null };
+  }
+
+  /** @throws ProblemError NOT_FOUND unless it is final, and, for a patient, about their own record */
+  async event(caller: Caller, id: string): Promise<AuditEvent> {
+    const [, network, sequence] = /^ev_(.+)_(\d+)$/.exec(id) ?? [];
+    const row =
+      network && sequence && BigInt(sequence) < 2n ** 63n ? await this.store.event(network, sequence) : undefined;
+    if (!row) throw new ProblemError('NOT_FOUND');
+    const account = this.#accountOf(caller);
+    if (account && !(await this.store.isOfAccount(row.recordId, account))) throw new ProblemError('NOT_FOUND');
+    await this.accessLog.record(caller, { kind: 'audit', recordId: row.recordId, detail: { event: id } });
+    return presentEvent(row);
+  }
+
+  async integrity(): Promise<Integrity> {
+    const rows = await this.store.integrity();
+    const networks = await Promise.all(
+      rows.map(async (row) => ({
+        network: row.network,
+        verifiedThrough: { block: row.number, hash: toHex(row.hash) },
+        finalThrough: row.finalNumber,
+        sequence: row.sequence,
+        head: toHex(row.head),
+        events: row.events,
+        gaps: row.events === row.sequence ? [] : await this.store.gaps(row.network, row.sequence),
+        reorganisations: row.reorganisations,
+        lastCheckpoint:
+          row.checkpointBlock === null || row.checkpointSequence === null
+            ? null
+            : { block: row.checkpointBlock, sequence: row.checkpointSequence },
+        stoppedReason: row.stoppedReason,
+      })),
+    );
+    return { networks };
+  }
+
+  /** Auditors and privacy officers read everything; a patient what concerns their own records. */
+  #accountOf(caller: Caller): Buffer | undefined {
+    if (caller.roles.includes('auditor') || caller.roles.includes('privacy-officer')) return undefined;
+    return this.records.accountIndex(caller.issuer, caller.subject);
+  }
+
+  #filterOf(caller: Caller, query: AuditQuery | AuditSearch): EventFilter {
+    const account = this.#accountOf(caller);
+    const identifier = 'patient' in query ? query.patient?.identifier : undefined;
+    return {
+      ...(account ? { account } : {}),
+      ...(identifier ? { identifierIndex: this.patients.identifierIndex(identifier) } : {}),
+      ...(query.recordId ? { recordId: bytesOf(query.recordId) } : {}),
+      ...(query.actor ? { actor: bytesOf(query.actor) } : {}),
+      ...(query.type ? { type: query.type } : {}),
+      ...(query.outcome ? { denied: query.outcome === 'denied' } : {}),
+      ...(query.purpose ? { purpose: Purpose[query.purpose] } : {}),
+    };
+  }
+
+  /** Final sequences of each network asked for, cut to the time asked for. */
+  async #ranges(confirmed: Confirmed[], query: AuditQuery | AuditSearch): Promise<SequenceRange[]> {
+    const asked = confirmed.filter(({ network }) => query.network === undefined || query.network === network);
+    return Promise.all(
+      asked.map(async ({ network, sequence }) => {
+        const through = BigInt(sequence);
+        const bound = (text: string) => this.store.firstSequenceAt(network, Date.parse(text) / 1000, through);
+        return {
+          network,
+          from: query.from === undefined ? 1n : await bound(query.from),
+          to: query.to === undefined ? through + 1n : await bound(query.to),
+        };
+      }),
+    );
+  }
+
+  /** Rows behind the cursor in the order (time, network, sequence), all descending. */
+  async #after(
+    ranges: SequenceRange[],
+    filter: EventFilter,
+    cursor: z.output<typeof cursorKey> | undefined,
+    limit: number,
+  ): Promise<EventRow[]> {
+    if (!cursor) return this.store.events(ranges, filter, limit);
+    const [time, network, sequence] = cursor;
+    const cut = await Promise.all(
+      ranges.map(async (range) => {
+        if (range.network === network) return { ...range, to: least(range.to, BigInt(sequence)) };
+        // On another network, events of the same second sort behind the cursor when its name does.
+        const bound = range.network < network ? time + 1 : time;
+        return { ...range, to: await this.store.firstSequenceAt(range.network, bound, range.to - 1n) };
+      }),
+    );
+    return this.store.events(cut, filter, limit);
+  }
+}
+
+export function eventKey(row: EventRow): (string | number)[] {
+  return [row.blockTime, row.network, row.sequence];
+}
+
+function least(a: bigint, b: bigint): bigint {
+  return a < b ? a : b;
+}
+
+function throughOf(confirmed: Confirmed[]): AuditPage['confirmedThrough'] {
+  return Object.fromEntries(confirmed.map(({ network, block, sequence }) => [network, { block, sequence }]));
+}

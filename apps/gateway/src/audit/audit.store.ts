@@ -1,0 +1,188 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import type { NetworksConfig } from '../../../../libs/platform/src/networks.js';
+import { NETWORKS } from '../core.tokens.js';
+
+export interface EventRow {
+  network: string;
+  sequence: string;
+  blockNumber: string;
+  blockHash: Buffer;
+  blockTime: number;
+  logIndex: number;
+  transactionHash: Buffer;
+  type: string;
+  recordId: Buffer;
+  recordSequence: string;
+  hospital: number;
+  actor: Buffer;
+  requestId: Buffer;
+  operation: number;
+  outcome: number;
+  purpose: number | null;
+  topics: Buffer;
+  data: Buffer;
+}
+
+export interface EventFilter {
+  recordId?: Buffer;
+  /** Records of the patient with this blind index. */
+  identifierIndex?: Buffer;
+  /** Records of the patient whose log-in has this blind index. */
+  account?: Buffer;
+  actor?: Buffer;
+  type?: string;
+  denied?: boolean;
+  purpose?: number;
+}
+
+/** Sequences from (inclusive) to (exclusive) of one network. */
+export interface SequenceRange {
+  network: string;
+  from: bigint;
+  to: bigint;
+}
+
+/** How far one network's history is final. */
+export interface Confirmed {
+  network: string;
+  block: string;
+  /** Sequence of the last final event; 0 when there is none. */
+  sequence: string;
+}
+
+export interface IntegrityRow {
+  network: string;
+  number: string;
+  hash: Buffer;
+  finalNumber: string;
+  sequence: string;
+  head: Buffer;
+  stoppedReason: string | null;
+  events: string;
+  reorganisations: number;
+  checkpointBlock: string | null;
+  checkpointSequence: string | null;
+}
+
+const COLUMNS = `e.network, e.sequence, e.block_number AS "blockNumber", e.block_hash AS "blockHash", e.block_time::float8 AS "blockTime",
+  e.log_index AS "logIndex", e.transaction_hash AS "transactionHash", e.type, e.record_id AS "recordId",
+  e.record_sequence AS "recordSequence", e.hospital::float8 AS hospital, e.actor, e.request_id AS "requestId", e.operation, e.outcome,
+  e.purpose, e.topics, e.data`;
+
+@Injectable()
+export class AuditStore {
+  readonly #networks: string[];
+
+  constructor(
+    private readonly dataSource: DataSource,
+    @Inject(NETWORKS) networks: NetworksConfig,
+  ) {
+    this.#networks = networks.networks.map(({ name }) => name);
+  }
+
+  confirmed(): Promise<Confirmed[]> {
+    return this.dataSource.query(
+      `SELECT u.network, u.final_number AS block, coalesce(
+         (SELECT e.sequence FROM mirror.emr_event e WHERE e.network = u.network AND e.block_number <= u.final_number
+          ORDER BY e.sequence DESC LIMIT 1), 0)::text AS sequence
+       FROM mirror.cursor u WHERE u.network = ANY($1) ORDER BY u.network`,
+      [this.#networks],
+    );
+  }
+
+  /**
+   * First sequence of `network` whose block time is `time` (unix seconds) or later; `through + 1` when there is none. Sequences are dense and
+   * their times never fall, so that a bisection over the primary key finds it without an index on time.
+   */
+  async firstSequenceAt(network: string, time: number, through: bigint): Promise<bigint> {
+    let low = 1n;
+    let high = through + 1n;
+    while (low < high) {
+      const middle = (low + high) / 2n;
+      const [row]: { blockTime: number }[] = await this.dataSource.query(
+        'SELECT block_time::float8 AS "blockTime" FROM mirror.emr_event WHERE network = $1 AND sequence = $2',
+        [network, middle.toString()],
+      );
+      if (!row || row.blockTime < time) low = middle + 1n;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** Newest first by block time, then network, then sequence. */
+  events(ranges: readonly SequenceRange[], filter: EventFilter, limit: number): Promise<EventRow[]> {
+    if (ranges.length === 0) return Promise.resolve([]);
+    const values: unknown[] = [limit];
+    const value = (it: unknown) => `$${values.push(it)}`;
+    const conditions: string[] = [];
+    if (filter.recordId) conditions.push(`e.record_id = ${value(filter.recordId)}`);
+    if (filter.identifierIndex) {
+      conditions.push(`e.record_id IN (SELECT pr.record_id FROM gateway.patient_record pr
+        JOIN gateway.patient p ON p.id = pr.patient_id WHERE p.identifier_index = ${value(filter.identifierIndex)})`);
+    }
+    if (filter.account) {
+      conditions.push(`e.record_id IN (SELECT pr.record_id FROM gateway.patient_record pr
+        JOIN gateway.patient_account pa USING (patient_id) WHERE pa.account_index = ${value(filter.account)})`);
+    }
+    if (filter.actor) conditions.push(`e.actor = ${value(filter.actor)}`);
+    if (filter.type) conditions.push(`e.type = ${value(filter.type)}`);
+    if (filter.denied !== undefined) conditions.push(filter.denied ? 'e.outcome <> 0' : 'e.outcome = 0');
+    if (filter.purpose !== undefined) conditions.push(`e.purpose = ${value(filter.purpose)}`);
+    const further = conditions.map((condition) => ` AND ${condition}`).join('');
+    // One walk along the primary key per network, merged.
+    const perNetwork = ranges.map(
+      ({ network, from, to }) => `(SELECT ${COLUMNS} FROM mirror.emr_event e WHERE e.network = ${value(network)}
+        AND e.sequence >= ${value(from.toString())} AND e.sequence < ${value(to.toString())}${further}
+        ORDER BY e.sequence DESC LIMIT $1)`,
+    );
+    return this.dataSource.query(
+      `SELECT * FROM (${perNetwork.join(' UNION ALL ')}) AS e
+       ORDER BY e."blockTime" DESC, e.network COLLATE "C" DESC, e.sequence DESC LIMIT $1`,
+      values,
+    );
+  }
+
+  /** A final event. */
+  async event(network: string, sequence: string): Promise<EventRow | undefined> {
+    const rows: EventRow[] = await this.dataSource.query(
+      `SELECT ${COLUMNS} FROM mirror.emr_event e JOIN mirror.cursor u ON u.network = e.network
+       WHERE e.network = $1 AND e.sequence = $2 AND e.block_number <= u.final_number`,
+      [network, sequence],
+    );
+    return rows[0];
+  }
+
+  async isOfAccount(recordId: Buffer, account: Buffer): Promise<boolean> {
+    const rows: unknown[] = await this.dataSource.query(
+      `SELECT 1 FROM gateway.patient_record pr JOIN gateway.patient_account pa USING (patient_id)
+       WHERE pr.record_id = $1 AND pa.account_index = $2`,
+      [recordId, account],
+    );
+    return rows.length > 0;
+  }
+
+  integrity(): Promise<IntegrityRow[]> {
+    return this.dataSource.query(
+      `SELECT u.network, u.number, u.hash, u.final_number AS "finalNumber", u.sequence, u.head, u.stopped_reason AS "stoppedReason",
+         (SELECT count(*) FROM mirror.emr_event e WHERE e.network = u.network) AS events,
+         (SELECT count(*)::int FROM mirror.reorganisation r WHERE r.network = u.network) AS reorganisations,
+         c.block_number AS "checkpointBlock", c.sequence AS "checkpointSequence"
+       FROM mirror.cursor u
+       LEFT JOIN LATERAL (SELECT * FROM mirror.checkpoint c WHERE c.network = u.network ORDER BY c.block_number DESC LIMIT 1) c ON true
+       WHERE u.network = ANY($1) ORDER BY u.network`,
+      [this.#networks],
+    );
+  }
+
+  /** Missing sequences, looked for only when the count says that there are some. */
+  gaps(network: string, through: string): Promise<{ after: string; before: string }[]> {
+    return this.dataSource.query(
+      `SELECT after::text, before::text FROM (
+         SELECT sequence AS before, lag(sequence, 1, 0::bigint) OVER (ORDER BY sequence) AS after
+         FROM (SELECT sequence FROM mirror.emr_event WHERE network = $1 UNION ALL SELECT $2::bigint + 1) s
+       ) g WHERE before > after + 1 ORDER BY before LIMIT 100`,
+      [network, through],
+    );
+  }
+}
