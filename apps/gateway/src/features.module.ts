@@ -1,7 +1,13 @@
 import { Module } from '@nestjs/common';
+import { ContentsModule } from './contents/contents.module.js';
+import { EmrsModule } from './emrs/emrs.module.js';
+import { GrantsModule } from './grants/grants.module.js';
+import { QueriesModule } from './queries/queries.module.js';
+import { RelationsModule } from './relations/relations.module.js';
+import { TransfersModule } from './transfers/transfers.module.js';
 
 /** One line per feature. */
 @Module({
-  imports: [],
+  imports: [ContentsModule, EmrsModule, RelationsModule, QueriesModule, GrantsModule, TransfersModule],
 })
 export class FeaturesModule {}
