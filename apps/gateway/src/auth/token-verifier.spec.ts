@@ -70,7 +70,7 @@ beforeAll(async () => {
   const keys = [
     { ...(await exportJWK(ours.publicKey)), kid: 'k', alg: 'ES256' },
     { ...(await exportJWK(edwards.publicKey)), kid: 'e', alg: 'EdDSA' },
-  ] as [{ kty: string }, { kty: string }];
+  ] as unknown as { kty: string }[];
   issuers = new Issuers(
     [
       entry({ jwks: { keys } }),

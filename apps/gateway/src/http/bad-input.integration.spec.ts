@@ -17,7 +17,7 @@ afterAll(() => gateway?.close());
 interface Ask {
   method?: string;
   headers?: Record<string, string>;
-  body?: BodyInit;
+  body?: string | Uint8Array<ArrayBuffer> | Blob;
   /** null: none. Default: an administrator's. */
   token?: string | null;
 }
@@ -35,7 +35,7 @@ function post(body: unknown, headers: Record<string, string> = {}): Ask {
   return {
     method: 'POST',
     headers: { 'content-type': 'application/json', 'idempotency-key': crypto.randomUUID(), ...headers },
-    body: bytes as BodyInit,
+    body: bytes as string,
   };
 }
 

@@ -1,5 +1,12 @@
 import type { Socket } from 'node:net';
-import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest, FastifyServerOptions } from 'fastify';
+import {
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  type FastifyServerOptions,
+  LogController,
+} from 'fastify';
 import { type ErrorCode, ProblemError, problemDocument } from '../../../../libs/platform/src/errors.js';
 import type { Logger } from '../../../../libs/platform/src/logger.js';
 import { toProblem } from '../../../../libs/platform/src/problem.filter.js';
@@ -17,7 +24,7 @@ export function serverOptions(logger: Logger): FastifyServerOptions {
   return {
     loggerInstance: logger,
     // One line per answer is written by the edge; Fastify's own would show URLs.
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT,
     requestIdHeader: false,
     genReqId: (request) => requestIdOf(request.headers['x-request-id']),
@@ -57,6 +64,8 @@ function answerBrokenRequest(error: Error & { code?: string }, socket: Socket): 
 }
 
 export interface Edge {
+  /** Every route, as the router has it. */
+  readonly routes: readonly { method: string; url: string }[];
   /** New requests get 503; resolves when those under way are answered, event streams apart, or after `patienceMs`. */
   drain(patienceMs: number): Promise<void>;
 }
@@ -164,6 +173,7 @@ export function installEdge(instance: FastifyInstance, settings: EdgeSettings): 
   });
 
   return {
+    routes: routes.all,
     async drain(patienceMs) {
       stopping = true;
       const deadline = Date.now() + patienceMs;

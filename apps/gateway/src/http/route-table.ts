@@ -14,10 +14,14 @@ const documentation = /^\/(docs(\/.*)?|openapi\.json)$/;
  * To be installed before the routes are.
  */
 export class RouteTable {
-  readonly #routes: { pattern: RegExp; method: string }[] = [];
+  readonly #routes: { pattern: RegExp; method: string; url: string }[] = [];
 
   constructor(instance: FastifyInstance) {
     instance.addHook('onRoute', (route) => this.#add(route));
+  }
+
+  get all(): readonly { method: string; url: string }[] {
+    return this.#routes;
   }
 
   /** Methods that exist for a path (without query); empty when there is no such path. */
@@ -40,6 +44,7 @@ export class RouteTable {
         part.startsWith(':') ? '[^/]+' : part === '*' ? '.*' : part.replace(/[.+?^${}()|[\]\\]/g, '\\$&'),
       )
       .join('/');
-    for (const method of [route.method].flat()) this.#routes.push({ pattern: new RegExp(`^${source}$`), method });
+    for (const method of [route.method].flat())
+      this.#routes.push({ pattern: new RegExp(`^${source}$`), method, url: route.url });
   }
 }

@@ -1,0 +1,117 @@
+import { mkdtemp, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { exportJWK, generateKeyPair, SignJWT } from 'jose';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type TestGateway, testGateway } from '../../../../test/stack/gateway.js';
+
+const ISSUER = 'urn:test:builtin';
+const PASSWORD = 'correct horse battery';
+
+let gateway: TestGateway;
+let systemKey: Awaited<ReturnType<typeof generateKeyPair>>;
+
+beforeAll(async () => {
+  systemKey = await generateKeyPair('ES256');
+  const directory = await mkdtemp(join(tmpdir(), 'emr-test-admin-'));
+  await writeFile(join(directory, 'admin.json'), JSON.stringify({ username: 'admin.a', password: PASSWORD }));
+  const client = { clientId: 'lab', jwks: { keys: [await exportJWK(systemKey.publicKey)] }, roles: ['clinician'] };
+  const issuers = [
+    { issuer: ISSUER, builtin: true, hospital: 1, roles: ['clinician', 'admin', 'auditor'], clients: [client] },
+  ];
+  gateway = await testGateway({
+    issuers,
+    env: { BUILTIN_ISSUER: 'on', BOOTSTRAP_ADMIN_FILE: join(directory, 'admin.json') },
+  });
+});
+afterAll(() => gateway?.close());
+
+function post(path: string, body: unknown, token?: string): Promise<Response> {
+  return fetch(gateway.url + path, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...(token ? { authorization: `Bearer ${token}` } : {}) },
+    body: JSON.stringify(body),
+  });
+}
+
+async function logIn(username: string, password: string): Promise<string> {
+  const response = await post('/v1/auth/token', { username, password });
+  expect(response.status).toBe(200);
+  return ((await response.json()) as { accessToken: string }).accessToken;
+}
+
+async function me(token: string): Promise<unknown> {
+  return (await fetch(`${gateway.url}/v1/me`, { headers: { authorization: `Bearer ${token}` } })).json();
+}
+
+function assertion(claims: Record<string, unknown> = {}): Promise<string> {
+  return new SignJWT({ iss: 'lab', sub: 'lab', aud: ISSUER, jti: crypto.randomUUID(), ...claims })
+    .setProtectedHeader({ alg: 'ES256' })
+    .setIssuedAt()
+    .setExpirationTime('2m')
+    .sign(systemKey.privateKey);
+}
+
+function grant(clientAssertion: string): unknown {
+  return {
+    grantType: 'client_credentials',
+    clientAssertionType: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
+    clientAssertion,
+  };
+}
+
+describe('the built-in issuer', () => {
+  it('knows the first administrator, who adds users, who log in', async () => {
+    const admin = await logIn('admin.a', PASSWORD);
+    expect(await me(admin)).toMatchObject({ subject: 'admin.a', hospital: 1, roles: ['admin'], issuer: ISSUER });
+    const user = { username: 'clinician.a', password: 'twelve characters', roles: ['clinician'] };
+    expect((await post('/v1/admin/users', user, admin)).status).toBe(201);
+    expect((await post('/v1/admin/users', user, admin)).status).toBe(201);
+    expect((await post('/v1/admin/users', { ...user, password: 'another password' }, admin)).status).toBe(409);
+    expect((await post('/v1/admin/users', { ...user, username: 'x.a', roles: ['device'] }, admin)).status).toBe(400);
+    expect(await me(await logIn('clinician.a', user.password))).toMatchObject({ roles: ['clinician'] });
+    const page = await fetch(`${gateway.url}/v1/admin/users?limit=1`, {
+      headers: { authorization: `Bearer ${admin}` },
+    });
+    expect(page.headers.get('link')).toMatch(/rel="next"/);
+    expect(await page.text()).not.toContain('argon2');
+  });
+
+  it('publishes its keys, and keeps the private one sealed', async () => {
+    const { keys } = (await (await fetch(`${gateway.url}/v1/auth/jwks.json`)).json()) as { keys: object[] };
+    expect(keys).toEqual([expect.objectContaining({ kty: 'OKP', crv: 'Ed25519', alg: 'EdDSA' })]);
+    expect(JSON.stringify(keys)).not.toContain('"d"');
+  });
+
+  it('refuses wrong passwords and unknown names alike, and stops guessing before it hashes', async () => {
+    const wrong = await post('/v1/auth/token', { username: 'admin.a', password: 'wrong' });
+    const unknown = await post('/v1/auth/token', { username: 'nobody', password: 'wrong' });
+    const texts = [await wrong.json(), await unknown.json()] as { detail: string }[];
+    expect([wrong.status, unknown.status]).toEqual([401, 401]);
+    expect(texts[0]?.detail).toBe(texts[1]?.detail);
+    const statuses: number[] = [];
+    for (let guess = 0; guess < 11; guess++) {
+      const response = await post('/v1/auth/token', { username: 'victim', password: `guess ${guess}` });
+      statuses.push(response.status);
+      if (response.status === 429) expect(Number(response.headers.get('retry-after'))).toBeGreaterThan(0);
+    }
+    expect(statuses.filter((status) => status === 429)).toHaveLength(1);
+  });
+
+  it('gives a registered system a token for a signed assertion, once', async () => {
+    const signed = await assertion();
+    const response = await post('/v1/auth/token', grant(signed));
+    const { accessToken } = (await response.json()) as { accessToken: string };
+    expect(await me(accessToken)).toMatchObject({ subject: 'lab', clientId: 'lab', roles: ['clinician'] });
+    expect((await post('/v1/auth/token', grant(signed))).status).toBe(401);
+    for (const claims of [{ aud: 'other' }, { iss: 'other' }, { sub: 'other' }, { jti: undefined }]) {
+      expect((await post('/v1/auth/token', grant(await assertion(claims)))).status).toBe(401);
+    }
+  });
+
+  it('writes no password or token to the log', () => {
+    const log = gateway.log.join('');
+    expect(log).not.toContain(PASSWORD);
+    expect(log).not.toContain('eyJ');
+  });
+});
