@@ -116,6 +116,8 @@ export class OperationsService {
     prefer: Preferences,
     options: RespondOptions = {},
   ): Promise<void> {
+    // https://www.w3.org/TR/server-timing/: from the request's arrival to the commit that accepted it, in ms.
+    void reply.header('Server-Timing', `accept;dur=${reply.elapsedTime.toFixed(2)}`);
     const ended = await this.#settle(operation, prefer.waitSeconds);
     const applied: string[] = prefer.waitSeconds > 0 ? [`wait=${prefer.waitSeconds}`] : [];
     const { state, outcome } = ended;
