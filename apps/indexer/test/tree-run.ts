@@ -94,10 +94,10 @@ export async function runTree(seed: number, source: ModelSource, open: () => Pro
   return { source, canonical: pathTo(source.tip), reorganisations, deaths };
 }
 
-/** Moves the head some forty times: onwards, or to a branch that forks off above what any follower may hold as final. */
+/** Moves the head some times: onwards, or to a branch that forks off above what any follower may hold as final. */
 async function grow(source: ModelSource, random: Random): Promise<void> {
   let highest = 0n;
-  for (let move = 0; move < 40; move++) {
+  for (let move = 0; move < 16; move++) {
     const path = pathTo(source.tip);
     if (source.tip.fetched.header.number > highest) highest = source.tip.fetched.header.number;
     const lowest = Number(highest) - DEPTH + 1;
