@@ -41,6 +41,7 @@ contract EmrLedger is Transfers, Governance {
         _domain = keccak256(abi.encode(DOMAIN_TYPE, NAME, VERSION, block.chainid, address(this)));
         if (threshold == 0 || threshold > founding.length) revert InvalidThreshold(threshold);
         _threshold = threshold;
+        // slither-disable-next-line uninitialized-local: a struct in memory begins as zeros
         Act memory act;
         for (uint256 i = 0; i < founding.length; ++i) _found(act, founding[i]);
         _finish(act);
@@ -48,6 +49,7 @@ contract EmrLedger is Transfers, Governance {
 
     /// @inheritdoc IEmrLedger
     function execute(Intent[] calldata intents) external {
+        // slither-disable-next-line uninitialized-local: a struct in memory begins as zeros
         Act memory act;
         act.hospital = _relayers[msg.sender];
         if (act.hospital == 0 || !_isActiveHospital(act.hospital)) revert UnknownRelayer(msg.sender);

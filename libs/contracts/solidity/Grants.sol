@@ -55,6 +55,8 @@ abstract contract Grants is Relations {
         return _emit(act, AccessRevoked.selector, _own(act, _word(act, 0), _word(act, 1)));
     }
 
+    // Slither takes the whole struct for a time because it holds two; what is compared for equality are ids and flags.
+    // slither-disable-start incorrect-equality
     /// Whether the grant `grantId` covers the act, at the record's level, for `purpose`.
     function _grantCovers(Act memory act, bytes32 grantId, uint256 purpose, uint8 level) internal view returns (uint8) {
         Grant memory given = _grants[act.recordId][grantId];
@@ -72,6 +74,7 @@ abstract contract Grants is Relations {
         if ((level >= 2 && given.purpose == 0) || (level >= 3 && given.notAfter == 0)) return Reasons.LEVEL_ASKS_MORE;
         return 0;
     }
+    // slither-disable-end incorrect-equality
 
     /// The subject may, and a privacy officer of the custodian who shows the subject's consent.
     function _mayGive(Act memory act, uint256 consentHash) private view returns (uint8 reason) {

@@ -158,10 +158,10 @@ interface IEmrLedger {
     function execute(Intent[] calldata intents) external;
 
     /// The ledger's sequence and head.
-    function head() external view returns (uint64 sequence, bytes32 head);
+    function head() external view returns (uint64 sequence, bytes32 hash);
 
     /// The record's own sequence and head.
-    function recordHead(bytes32 recordId) external view returns (uint64 sequence, bytes32 head);
+    function recordHead(bytes32 recordId) external view returns (uint64 sequence, bytes32 hash);
 
     /// What was decided for a hospital's requestId: its sequence (0: nothing yet).
     function requestSequence(uint32 hospital, bytes32 requestId) external view returns (uint64 sequence);
