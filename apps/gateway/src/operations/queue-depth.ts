@@ -35,7 +35,7 @@ export class QueueDepth {
   async #count(): Promise<void> {
     try {
       const [row]: { waiting: number }[] = await this.database.query(
-        `SELECT count(*)::int AS waiting FROM (SELECT 1 FROM gateway.operation WHERE phase = 'accepted' LIMIT $1) AS some`,
+        `SELECT count(*)::int AS waiting FROM (SELECT 1 FROM gateway.operation WHERE phase = 'accepted' LIMIT $1) AS accepted`,
         [this.env.QUEUE_DEPTH_LIMIT + 1],
       );
       this.#counted = row?.waiting ?? 0;
