@@ -1,0 +1,90 @@
+import { mkdir, rm } from 'node:fs/promises';
+import { performance } from 'node:perf_hooks';
+import { Latencies } from '../deploy/local/demo/client.js';
+import { introduce, type People, peopleOf } from '../deploy/local/demo/people.js';
+import { openRecord, readSamples, type SampleRecord } from '../deploy/local/demo/records.js';
+import { layoutOf } from '../deploy/local/layout.js';
+import { removePostgres } from '../deploy/local/postgres.js';
+import { type RunningHospital, type RunningStack, startStack, stopLeftovers } from '../deploy/local/stack.js';
+import { lockState } from '../deploy/local/state-lock.js';
+import { addressOf, newKey } from '../libs/chain-client/src/keys/secp256k1.js';
+import { toHex } from '../libs/platform/src/bytes.js';
+import type { BenchOptions } from './options.js';
+
+/** The stack under measurement: the one `npm start` runs, fresh, with records opened, and an actor whose key the bench holds. */
+export interface Bench {
+  stack: RunningStack;
+  hospital: RunningHospital;
+  people: People;
+  records: SampleRecord[];
+  /** A self-held actor, related to every record: the raw comparison signs its own acts with it. */
+  rawKey: Buffer;
+  log(message: string): void;
+}
+
+/** Starts everything from nothing, hands it to `measure`, stops it whatever happens. */
+export async function withBench<T>(options: BenchOptions, measure: (bench: Bench) => Promise<T>): Promise<T> {
+  const began = performance.now();
+  const log = (message: string) => {
+    process.stdout.write(`${((performance.now() - began) / 1000).toFixed(1).padStart(6)} s  ${message}\n`);
+  };
+  const logger = { info: log, warn: (message: string) => log(`! ${message}`) };
+  const stopping = new AbortController();
+  const onSignal = () => stopping.abort(new Error('stopped by a signal'));
+  process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
+  await mkdir(options.state, { recursive: true });
+  const release = lockState(options.state);
+  const layout = layoutOf(options.state, options.base);
+  let stack: RunningStack | undefined;
+  try {
+    await stopLeftovers(layout, logger);
+    await removePostgres(layout.postgres.dir);
+    for (const { dir } of layout.hospitals) await rm(dir, { recursive: true, force: true });
+    stack = await startStack({
+      ...{ layout, base: options.base, logger, env: process.env, signal: stopping.signal },
+      // A rate limit guards against one client taking everything; here one client is the measurement.
+      gatewayEnv: { RATE_LIMIT_PER_MINUTE: '100000000', LOG_LEVEL: 'warn' },
+      indexerEnv: { LOG_LEVEL: 'warn' },
+    });
+    return await measure(await prepare(stack, log, stopping.signal));
+  } finally {
+    await stack?.stop();
+    release();
+    process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
+  }
+}
+
+async function prepare(stack: RunningStack, log: (message: string) => void, signal: AbortSignal): Promise<Bench> {
+  const hospital = stack.hospitals[0] as RunningHospital;
+  const people = peopleOf(hospital, new Latencies(), signal);
+  log('users and actors');
+  await introduce(hospital, people);
+  const rawKey = newKey();
+  const address = toHex(addressOf(rawKey));
+  await people('admin.a').expect([201], {
+    ...{ method: 'POST', path: '/v1/admin/actors', key: 'bench-raw-actor', prefer: 'wait=30' },
+    body: { subject: 'raw', roles: ['clinician'], address },
+  });
+  log('records');
+  const records: SampleRecord[] = [];
+  for (const sample of await readSamples()) {
+    const record = await openRecord(people('clinician.a'), sample);
+    records.push(record);
+    await people('clinician.a').expect([201], {
+      ...{ method: 'POST', path: `/v1/emrs/${record.recordId}/relations`, key: `bench-relate-${record.recordId}` },
+      ...{ prefer: 'wait=30', body: { party: { actor: address } } },
+    });
+  }
+  return { stack, hospital, people, records, rawKey, log };
+}
+
+/** A bearer token of a demo user of the hospital. */
+export async function tokenOf({ hospital }: Bench, username: string): Promise<string> {
+  const response = await fetch(`${hospital.api}/v1/auth/token`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ username, password: hospital.passwords[username] }),
+  });
+  if (response.status !== 200) throw new Error(`${username} could not log in: ${response.status}`);
+  return ((await response.json()) as { accessToken: string }).accessToken;
+}
