@@ -49,6 +49,7 @@ export async function createGateway(env: GatewayEnv, logger: Logger): Promise<Ga
   const edge = installEdge(instance, {
     logger,
     ratePerMinute: env.RATE_LIMIT_PER_MINUTE,
+    contentLimit: env.CONTENT_LIMIT_BYTES,
     authenticate: (request, reply) => authenticator.authenticate(request, reply),
     observe: (route, method, status, seconds) => metrics.observeRequest(route, method, status, seconds),
   });

@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { AuditModule } from './audit/audit.module.js';
 import { ContentsModule } from './contents/contents.module.js';
 import { EmrsModule } from './emrs/emrs.module.js';
 import { GrantsModule } from './grants/grants.module.js';
@@ -8,6 +9,6 @@ import { TransfersModule } from './transfers/transfers.module.js';
 
 /** One line per feature. */
 @Module({
-  imports: [ContentsModule, EmrsModule, RelationsModule, QueriesModule, GrantsModule, TransfersModule],
+  imports: [ContentsModule, EmrsModule, RelationsModule, QueriesModule, GrantsModule, TransfersModule, AuditModule],
 })
 export class FeaturesModule {}

@@ -73,6 +73,8 @@ export interface Edge {
 export interface EdgeSettings {
   logger: Logger;
   ratePerMinute: number;
+  /** Bytes of raw content a body may have. */
+  contentLimit: number;
   /** Sets `request.caller`, or throws ProblemError. Not called on public routes. */
   authenticate(request: FastifyRequest, reply: FastifyReply): Promise<void>;
   observe?(route: string, method: string, status: number, seconds: number): void;
@@ -83,7 +85,7 @@ export interface EdgeSettings {
  * authentication and role, rate, body type. To be installed before the routes.
  */
 export function installEdge(instance: FastifyInstance, settings: EdgeSettings): Edge {
-  const routes = new RouteTable(instance);
+  const routes = new RouteTable(instance, settings.contentLimit);
   const perClient = new RateLimiter(settings.ratePerMinute);
   const failures = new RateLimiter(FAILURES_PER_MINUTE);
   const underWay = new Set<FastifyRequest>();

@@ -16,7 +16,11 @@ const documentation = /^\/(docs(\/.*)?|openapi\.json)$/;
 export class RouteTable {
   readonly #routes: { pattern: RegExp; method: string; url: string }[] = [];
 
-  constructor(instance: FastifyInstance) {
+  /** @param contentLimit bytes of a body that is taken raw, where the route sets no limit of its own */
+  constructor(
+    instance: FastifyInstance,
+    private readonly contentLimit: number,
+  ) {
     instance.addHook('onRoute', (route) => this.#add(route));
   }
 
@@ -37,7 +41,8 @@ export class RouteTable {
       if (!documentation.test(route.url)) throw new Error(`${route.method} ${route.url} has no @Route()`);
       Object.assign(config, { roles: 'public', produces: ['*'] } satisfies RouteAccess);
     }
-    if (config.bodyLimit !== undefined) route.bodyLimit = config.bodyLimit;
+    const limit = config.bodyLimit ?? (config.rawBody ? this.contentLimit : undefined);
+    if (limit !== undefined) route.bodyLimit = limit;
     const source = route.url
       .split('/')
       .map((part) =>
