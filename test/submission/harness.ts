@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import pg from 'pg';
 import type { DataSource } from 'typeorm';
 import { NetworkRunner } from '../../apps/indexer/src/follow/network.runner.js';
 import { RpcSource } from '../../apps/indexer/src/follow/rpc-source.js';
@@ -38,6 +39,8 @@ export interface Bench {
   clinician(submission: Submission): Promise<Clinician>;
   act(intent: ActIntent): NewOperation;
   events(): Promise<{ sequence: bigint; requestId: string; type: string }[]>;
+  /** A statement as superuser: for tests that put words into the mirror's mouth. */
+  asMirror(sql: string, values: unknown[]): Promise<void>;
   startMirror(): void;
   stopMirror(): Promise<void>;
   stop(): Promise<void>;
@@ -169,6 +172,11 @@ export async function startBench(options: { relayers?: number } = {}): Promise<B
         requestId: row.request_id.toString('hex'),
         type: row.type,
       }));
+    },
+    async asMirror(sql, values) {
+      const client = new pg.Client({ connectionString: database.superuserUrl });
+      await client.connect();
+      await client.query(sql, values).finally(() => client.end());
     },
     startMirror() {
       mirror ??= runMirror(database.mirrorUrl, network);

@@ -59,7 +59,8 @@ export async function reconcile(
     [network.name],
   );
   for (const included of without) result.returned += await returnActs(dataSource, network, included, logger);
-  await findForeign(dataSource, network, logger);
+  // Before the signers were held against the chain, nonces a restored database forgot would look foreign.
+  if (network.aligned) await findForeign(dataSource, network, logger);
   return result;
 }
 
