@@ -6,10 +6,11 @@ import { fileURLToPath } from 'node:url';
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 const tools = join(root, '../../node_modules/.bin');
+const { PATH = '' } = process.env;
 const env = {
   ...process.env,
   // Slither calls forge, and clears what it finds: its output is kept apart from that of the tests.
-  PATH: `${tools}${delimiter}${process.env.PATH ?? ''}`,
+  PATH: `${tools}${delimiter}${PATH}`,
   FOUNDRY_OUT: 'out/slither',
   FOUNDRY_CACHE_PATH: 'out/slither-cache',
 };

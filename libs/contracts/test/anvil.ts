@@ -61,7 +61,7 @@ function listening(child: ChildProcess): Promise<string> {
     const timer = setTimeout(() => {
       child.kill();
       reject(new Error(`Anvil didn't start:\n${output}`));
-    }, 20_000);
+    }, 60_000);
     const read = (chunk: Buffer) => {
       output += chunk.toString();
       const address = /Listening on (\S+)/.exec(output)?.[1];

@@ -1,6 +1,6 @@
 import { Interface } from 'ethers';
 import secp256k1 from 'secp256k1';
-import { expect } from 'vitest';
+import { expect, vi } from 'vitest';
 import { fromHex, toHex } from '../../platform/src/bytes.js';
 import { keccak256 } from '../../platform/src/keccak.js';
 import { deploymentData, type HospitalEntry } from '../src/deployment.js';
@@ -17,6 +17,9 @@ export const ZERO: Buffer = Buffer.alloc(32);
 export const A = 1;
 export const B = 2;
 export const C = 3;
+
+// A chain of its own for each file, and machines are slow at times: only a hang should end a test.
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 const iface = new Interface(abi);
 
@@ -309,10 +312,10 @@ async function sendTransaction(
   };
   const hash = await anvil.request<string>('eth_sendTransaction', { ...transaction, gasPrice: '0x0' });
   // Anvil answers before it has sealed.
-  for (let attempt = 0; attempt < 500; attempt += 1) {
+  for (let attempt = 0; attempt < 3000; attempt += 1) {
     const receipt = await anvil.request<Receipt | null>('eth_getTransactionReceipt', hash);
     if (receipt) return receipt;
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await new Promise((resolve) => setTimeout(resolve, 10));
   }
   throw new Error(`${hash} was not sealed`);
 }
