@@ -1,4 +1,5 @@
 import { Transaction, Wallet } from 'ethers';
+import { newKey } from '../../libs/chain-client/src/keys/secp256k1.js';
 import { deploymentData, type HospitalEntry } from '../../libs/contracts/src/deployment.js';
 import { toHex } from '../../libs/platform/src/bytes.js';
 import { ipcCall } from './ipc.js';
@@ -14,20 +15,21 @@ const DEPLOYMENT_GAS = 30_000_000;
 
 /**
  * Deploys EmrLedger to the network behind `ipcPath`, at gas price 0, so the deployer needs no funds.
- * @param deployerKey 32-byte key; a relayer's. The contract gives its deployer no right.
+ * @param deployerKey 32-byte key. Default: one made for this and forgotten; the contract gives its deployer no right, and a
+ *   relayer's first nonce would otherwise be used by bytes its hospital's gateway doesn't know.
  * @param threshold votes a governed change takes
  * @throws Error when the transaction isn't mined in `timeoutMs` or fails
  */
 export async function deployLedger(options: {
   ipcPath: string;
   chainId: number;
-  deployerKey: Buffer;
+  deployerKey?: Buffer;
   hospitals: HospitalEntry[];
   threshold: number;
   timeoutMs?: number;
 }): Promise<Deployment> {
   const { ipcPath } = options;
-  const wallet = new Wallet(`0x${options.deployerKey.toString('hex')}`);
+  const wallet = new Wallet(toHex(options.deployerKey ?? newKey()));
   const nonce = await ipcCall<string>(ipcPath, 'eth_getTransactionCount', [wallet.address, 'latest']);
   const transaction = Transaction.from({
     type: 0,

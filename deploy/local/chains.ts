@@ -1,6 +1,5 @@
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { readKeystore } from '../../libs/chain-client/src/keys/keystore.js';
 import { type AnvilNode, startAnvil } from '../geth/anvil.js';
 import type { GethBinary, Logger } from '../geth/binary.js';
 import { type Deployment, deployLedger } from '../geth/deploy-ledger.js';
@@ -9,7 +8,7 @@ import { ipcCall } from '../geth/ipc.js';
 import { readSealer } from '../geth/sealer.js';
 import { type SupervisedNode, superviseNode } from '../geth/supervisor.js';
 import type { HospitalLayout, StackLayout } from './layout.js';
-import { foundingEntry, keyFiles, type NetworkEntry, type PublicFacts } from './provision.js';
+import { foundingEntry, type NetworkEntry, type PublicFacts } from './provision.js';
 
 export interface HospitalChains {
   local: NetworkEntry;
@@ -198,11 +197,8 @@ async function ledgerOn(what: {
     if ((await ipcCall<string>(node.rpc, 'eth_getCode', [ledger.contract, 'latest'])) !== '0x') return ledger;
     throw new Error(`${node.title}: the ledger ${ledger.contract} is gone from this chain; start anew with --fresh`);
   }
-  const [first] = what.setups as [HospitalSetup];
-  const passphrase = (await readFile(keyFiles(first.layout).passphrase, 'utf8')).trim();
-  const deployerKey = await readKeystore(join(first.layout.keys, `relayer-${tier}.json`), passphrase);
   const deployed: Deployment = await deployLedger({
-    ...{ ipcPath: node.rpc, chainId: what.chainId, deployerKey },
+    ...{ ipcPath: node.rpc, chainId: what.chainId },
     hospitals: what.setups.map(({ layout, facts }) => foundingEntry(layout, facts, tier)),
     threshold: Math.floor(what.setups.length / 2) + 1,
   });
