@@ -62,8 +62,6 @@ export const Reason = {
   ALREADY_SO: 31,
   PURPOSE_MISSING: 32,
 } as const;
-export type ReasonCode = (typeof Reason)[keyof typeof Reason];
-export type ReasonName = keyof typeof Reason;
 
 /** Role bits of an actor. */
 export const Role = {
