@@ -8,6 +8,7 @@ export type LookKind =
   | 'record-metadata'
   | 'record-list'
   | 'record-search'
+  | 'relation'
   | 'grants'
   | 'query'
   | 'audit'

@@ -12,9 +12,11 @@ import { OperationsService } from '../operations/operations.service.js';
 import {
   type GrantBody,
   type GrantListQuery,
+  type GrantView,
   grantListQuery,
   grantPageSchema,
   grantSchema,
+  grantViewSchema,
   type RevocationBody,
   revocationSchema,
 } from './grants.schema.js';
@@ -74,6 +76,12 @@ export class GrantsController {
     const before = key && { grantedAt: key[0], grantId: Buffer.from(key[1], 'hex') };
     const rows = await this.grants.list(caller, bytesOf(id), before, query.limit);
     return pageOf({ request, reply }, LIST, rows, query.limit, keyOf, presentGrant);
+  }
+
+  @Get('grants/:id')
+  @Route({ summary: 'A grant', roles: 'any', success: { 200: grantViewSchema }, problems: ['NOT_FOUND'] })
+  view(@CurrentCaller() caller: Caller, @Param('id', { schema: hash32 }) id: string): Promise<GrantView> {
+    return this.grants.view(caller, bytesOf(id));
   }
 
   @Post('grants/:id/revocation')

@@ -111,6 +111,15 @@ export class GrantsService {
     });
   }
 
+  /** @throws ProblemError NOT_FOUND when there is none, or the caller may not see its record */
+  async view(caller: Caller, grantId: Buffer): Promise<GrantView> {
+    const grant = await this.store.find(grantId);
+    if (!grant) throw new ProblemError('NOT_FOUND');
+    await this.records.requireVisible(caller, grant.recordId);
+    await this.accessLog.record(caller, { kind: 'grants', recordId: grant.recordId, requestId: grantId });
+    return presentGrant(grant);
+  }
+
   /** One row more than `limit`. @throws ProblemError NOT_FOUND when the caller may not see the record */
   async list(
     caller: Caller,

@@ -1,4 +1,4 @@
-import { Body, Controller, Param, Post, Res } from '@nestjs/common';
+import { Body, Controller, Get, Param, Post, Res } from '@nestjs/common';
 import { ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
 import { toHex } from '../../../../libs/platform/src/bytes.js';
@@ -7,7 +7,13 @@ import { bytesOf, hash32 } from '../http/fields.js';
 import { IdempotencyKey, Prefer, type Preferences } from '../http/request-headers.js';
 import { Route } from '../http/route.decorator.js';
 import { OperationsService } from '../operations/operations.service.js';
-import { endingSchema, type RelationBody, relationSchema } from './relations.schema.js';
+import {
+  endingSchema,
+  type RelationBody,
+  type RelationView,
+  relationSchema,
+  relationViewSchema,
+} from './relations.schema.js';
 import { RelationsService } from './relations.service.js';
 
 @ApiTags('relations')
@@ -38,6 +44,12 @@ export class RelationsController {
     await this.operations.respond(reply, operation, prefer, {
       createdLocation: `/v1/relations/${toHex(operation.requestId)}`,
     });
+  }
+
+  @Get('relations/:id')
+  @Route({ summary: 'A care relation', roles: 'any', success: { 200: relationViewSchema }, problems: ['NOT_FOUND'] })
+  view(@CurrentCaller() caller: Caller, @Param('id', { schema: hash32 }) id: string): Promise<RelationView> {
+    return this.relations.view(caller, bytesOf(id));
   }
 
   @Post('relations/:id/ending')

@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { AccessLogModule } from '../audit/access-log.module.js';
 import { OperationsModule } from '../operations/operations.module.js';
 import { PolicyModule } from '../policy/policy.module.js';
 import { RelationsController } from './relations.controller.js';
@@ -6,7 +7,7 @@ import { RelationsService } from './relations.service.js';
 import { RelationsStore } from './relations.store.js';
 
 @Module({
-  imports: [OperationsModule, PolicyModule],
+  imports: [AccessLogModule, OperationsModule, PolicyModule],
   controllers: [RelationsController],
   providers: [RelationsService, RelationsStore],
 })

@@ -1,14 +1,16 @@
 import { Injectable } from '@nestjs/common';
 import { Operation } from '../../../../libs/contracts/src/operations.js';
 import { parameters } from '../../../../libs/contracts/src/parameters.js';
+import { toHex } from '../../../../libs/platform/src/bytes.js';
 import { ProblemError } from '../../../../libs/platform/src/errors.js';
+import { AccessLog } from '../audit/access-log.service.js';
 import { actorOf, type Caller } from '../auth/caller.js';
-import { bytesOf } from '../http/fields.js';
+import { bytesOf, toInstant } from '../http/fields.js';
 import { fingerprintOf } from '../operations/act.js';
 import { OperationsService, type OperationView } from '../operations/operations.service.js';
 import { Records } from '../policy/records.service.js';
-import type { RelationBody } from './relations.schema.js';
-import { RelationsStore } from './relations.store.js';
+import type { RelationBody, RelationView } from './relations.schema.js';
+import { type RelationRow, RelationsStore } from './relations.store.js';
 
 @Injectable()
 export class RelationsService {
@@ -16,6 +18,7 @@ export class RelationsService {
     private readonly store: RelationsStore,
     private readonly records: Records,
     private readonly operations: OperationsService,
+    private readonly accessLog: AccessLog,
   ) {}
 
   /** @throws ProblemError NOT_FOUND when there is no such record */
@@ -40,6 +43,15 @@ export class RelationsService {
     });
   }
 
+  /** @throws ProblemError NOT_FOUND when there is none, or the caller may not see its record */
+  async view(caller: Caller, relationId: Buffer): Promise<RelationView> {
+    const relation = await this.store.find(relationId);
+    if (!relation) throw new ProblemError('NOT_FOUND');
+    await this.records.requireVisible(caller, relation.recordId);
+    await this.accessLog.record(caller, { kind: 'relation', recordId: relation.recordId });
+    return present(relationId, relation);
+  }
+
   /** @throws ProblemError NOT_FOUND when no relation with this id stands in the mirror */
   async end(caller: Caller, idempotencyKey: string, relationId: Buffer): Promise<OperationView> {
     actorOf(caller);
@@ -58,4 +70,18 @@ export class RelationsService {
       ],
     });
   }
+}
+
+function present(id: Buffer, { recordId, network, party, until, startedAt, endedAt }: RelationRow): RelationView {
+  const expired = until !== 0 && until <= Date.now() / 1000;
+  return {
+    id: toHex(id),
+    recordId: toHex(recordId),
+    network,
+    party: toHex(party),
+    startedAt: toInstant(startedAt),
+    until: until === 0 ? null : toInstant(until),
+    endedAt: endedAt === null ? null : toInstant(endedAt),
+    state: endedAt !== null ? 'ended' : expired ? 'expired' : 'active',
+  };
 }

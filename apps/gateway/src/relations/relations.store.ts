@@ -5,6 +5,10 @@ export interface RelationRow {
   network: string;
   recordId: Buffer;
   party: Buffer;
+  /** Unix seconds; 0: without end. */
+  until: number;
+  startedAt: number;
+  endedAt: number | null;
 }
 
 @Injectable()
@@ -14,7 +18,9 @@ export class RelationsStore {
   /** The relation that the act with this request id started, also when it has ended since. */
   async find(requestId: Buffer): Promise<RelationRow | undefined> {
     const rows: RelationRow[] = await this.dataSource.query(
-      'SELECT network, record_id AS "recordId", party FROM mirror.relation WHERE started_request_id = $1',
+      `SELECT network, record_id AS "recordId", party, until::float8 AS until, started_at::float8 AS "startedAt",
+         ended_at::float8 AS "endedAt"
+       FROM mirror.relation WHERE started_request_id = $1`,
       [requestId],
     );
     return rows[0];
