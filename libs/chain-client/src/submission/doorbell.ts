@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createPostgresBackend, createRedisBackend, type Queue, type Worker, withBackend } from 'bullmq';
 import { Redis } from 'ioredis';
 import type { Logger } from '../../../platform/src/logger.js';
@@ -19,6 +20,7 @@ const SCHEMA = 'bullmq';
 /** A finished ring tells nothing; a failed one is kept for whoever looks into the queue. */
 const JOB = { removeOnComplete: true, removeOnFail: 100 };
 const LOG_AGAIN_MS = 30_000;
+const CLOSE_MS = 3_000;
 
 /**
  * Wakes workers of other processes: a job says only "something waits on this network". Losing every job loses nothing but time, as
@@ -28,7 +30,8 @@ export class Doorbell {
   /** For Bull Board. */
   readonly queue: Queue<RingData>;
   private readonly makeWorker: (handler: (network: string) => Promise<void>) => Worker<RingData>;
-  private readonly closeConnections: () => Promise<void>;
+  private readonly reachable: () => boolean;
+  private readonly disconnect: () => void;
   private worker: Worker<RingData> | undefined;
   private readonly ringing = new Map<string, Promise<void>>();
   private readonly again = new Set<string>();
@@ -61,7 +64,8 @@ export class Doorbell {
           prefix: 'emr',
           concurrency,
         }) as unknown as Worker<RingData>;
-      this.closeConnections = async () => {
+      this.reachable = () => consumer.status === 'ready';
+      this.disconnect = () => {
         producer.disconnect();
         consumer.disconnect();
       };
@@ -77,7 +81,8 @@ export class Doorbell {
           connection: connection(2),
           concurrency,
         }) as unknown as Worker<RingData>;
-      this.closeConnections = async () => undefined;
+      this.reachable = () => true;
+      this.disconnect = () => undefined;
     }
     this.queue.on('error', (error) => this.report(error));
   }
@@ -108,12 +113,17 @@ export class Doorbell {
     return ringing;
   }
 
+  /** Doesn't wait for a queue that is away: what it holds is lost without loss. */
   async close(): Promise<void> {
     this.again.clear();
-    await this.worker?.close();
-    await Promise.all(this.ringing.values());
-    await this.queue.close();
-    await this.closeConnections();
+    const closing = (async () => {
+      await this.worker?.close(!this.reachable());
+      await Promise.all(this.ringing.values());
+      await this.queue.close();
+    })();
+    closing.catch((error: Error) => this.report(error));
+    await Promise.race([closing.catch(() => undefined), sleep(CLOSE_MS, undefined, { ref: false })]);
+    this.disconnect();
   }
 
   private async add(network: string): Promise<void> {
