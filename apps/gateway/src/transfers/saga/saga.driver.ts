@@ -7,7 +7,7 @@ import { LOGGER, NETWORKS } from '../../core.tokens.js';
 import { GATEWAY_ENV, type GatewayEnv } from '../../gateway.env.js';
 import { PackageInvalid } from '../transfer-package.js';
 import { ActorKeyMissing } from './saga.acts.js';
-import { SagaRunner } from './saga.runner.js';
+import { SagaRunner, StepFailed } from './saga.runner.js';
 import { SagaStore } from './saga.store.js';
 
 const CHANNEL = 'mirror_commit';
@@ -142,12 +142,13 @@ export class SagaDriver implements OnApplicationBootstrap, BeforeApplicationShut
   async #failed(id: Buffer, error: unknown): Promise<void> {
     const attempts = (await this.store.attempts(id).catch(() => 1)) ?? 1;
     const delaySeconds = Math.min(LONGEST_BACKOFF_SECONDS, 0.5 * 2 ** Math.min(attempts, 8));
+    const { step, cause } = error instanceof StepFailed ? error : { step: undefined, cause: error };
     this.logger.warn(
-      { err: error, transfer: id.toString('hex'), delaySeconds },
+      { err: cause, step, transfer: id.toString('hex'), delaySeconds },
       'a step of a transfer will be tried again',
     );
     await this.store
-      .release(id, { delaySeconds, problem: problemOf(error), resetAttempts: false })
+      .release(id, { ...(step ? { step } : {}), delaySeconds, problem: problemOf(cause), resetAttempts: false })
       .catch(() => undefined); // the lease runs out by itself
   }
 }

@@ -17,7 +17,7 @@ import { nextOutgoing } from './outgoing.saga.js';
 import { SagaActs, type SagaIntent } from './saga.acts.js';
 import { type Observed, SagaFacts } from './saga.facts.js';
 import { SagaStore } from './saga.store.js';
-import { type SagaAction, unfreezeOutcome } from './saga.types.js';
+import { type SagaAction, type Step, unfreezeOutcome } from './saga.types.js';
 
 const ZERO_32 = Buffer.alloc(32);
 const MODE_COPY = 0;
@@ -44,7 +44,7 @@ export class SagaRunner {
     @Inject(GATEWAY_ENV) private readonly env: GatewayEnv,
   ) {}
 
-  /** @returns what it came to: a wait or an end @throws whatever stopped an action; the transfer is as it was */
+  /** @returns what it came to: a wait or an end @throws StepFailed when an action was stopped; the transfer is as it was */
   async run(id: Buffer): Promise<Extract<SagaAction, { do: 'wait' | 'end' }>> {
     let last: SagaAction = { do: 'wait', step: 'announced' };
     for (let count = 0; count < MOST_ACTIONS; count++) {
@@ -59,8 +59,10 @@ export class SagaRunner {
   async #outgoing(row: TransferRow): Promise<SagaAction> {
     const observed = await this.facts.outgoing(row);
     const action = nextOutgoing(observed.facts);
-    if (action.do === 'act') await this.#outgoingAct(row, observed, action);
-    if (action.do === 'deliver') await this.delivery.deliver(row, await this.packages.outgoing(row));
+    await attempt(action, async () => {
+      if (action.do === 'act') await this.#outgoingAct(row, observed, action);
+      if (action.do === 'deliver') await this.delivery.deliver(row, await this.packages.outgoing(row));
+    });
     if (action.do === 'end') {
       const { ledger } = observed;
       const ended = ledger && ledger.state !== 'proposed' && ledger.state !== 'accepted' ? ledger.state : 'cancelled';
@@ -78,11 +80,10 @@ export class SagaRunner {
   async #incoming(row: TransferRow): Promise<SagaAction> {
     const observed = await this.facts.incoming(row);
     const action = nextIncoming(observed.facts);
-    if (action.do === 'act') await this.#open(row, observed);
-    if (action.do === 'fetch') {
-      await this.delivery.fetch(row);
-      return action;
-    }
+    await attempt(action, async () => {
+      if (action.do === 'act') await this.#open(row, observed);
+      if (action.do === 'fetch') await this.delivery.fetch(row);
+    });
     if (action.do === 'end') {
       const outcome = action.outcome ?? null;
       const receivedRecordId = outcome === 'completed' ? copyRecordId(this.env.HOSPITAL_ID, row.id) : null;
@@ -224,6 +225,25 @@ export class SagaRunner {
         await this.store.noteCopy(manager, row.id, recordId, acceptance.actor);
       },
     );
+  }
+}
+
+/** An action was stopped; it is to be tried again. */
+export class StepFailed extends Error {
+  constructor(
+    readonly step: Step,
+    override readonly cause: unknown,
+  ) {
+    super(`The step "${step}" of a transfer was stopped.`, { cause });
+    this.name = 'StepFailed';
+  }
+}
+
+async function attempt(action: SagaAction, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (cause) {
+    throw new StepFailed(action.step, cause);
   }
 }
 
