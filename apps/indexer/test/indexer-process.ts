@@ -2,8 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { join, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { join } from 'node:path';
 
 export interface NetworkEntry {
   name: string;
@@ -47,22 +46,19 @@ export async function writeNetworksFile(dir: string, networks: NetworkEntry[]): 
   return file;
 }
 
-/** The indexer as a process of its own, from its sources. */
+/** The indexer as a process of its own. */
 export class IndexerProcess {
   private child: ChildProcess | undefined;
   private port = 0;
   /** What it wrote to its outputs since it was last started. */
   output = '';
 
-  constructor(private readonly env: { databaseUrl: string; networksFile: string }) {}
+  constructor(private readonly env: { main: string; databaseUrl: string; networksFile: string }) {}
 
   async start(): Promise<void> {
     this.port = await freePort();
     this.output = '';
-    const root = resolve(import.meta.dirname, '../../..');
-    const hooks = pathToFileURL(join(import.meta.dirname, 'run-typescript.mjs')).href;
-    const child = spawn(process.execPath, ['--import', hooks, join(root, 'apps/indexer/src/main.ts')], {
-      cwd: root,
+    const child = spawn(process.execPath, [this.env.main], {
       env: {
         PATH: process.env.PATH,
         DATABASE_URL: this.env.databaseUrl,

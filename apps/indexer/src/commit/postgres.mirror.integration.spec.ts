@@ -1,0 +1,175 @@
+import type { PoolClient } from 'pg';
+import type { DataSource } from 'typeorm';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createDataSource } from '../../../../libs/database/src/data-source.js';
+import type { NetworkConfig } from '../../../../libs/platform/src/networks.js';
+import { freshDatabase, type TestDatabase } from '../../../../test/stack/database.js';
+import type { ModelBlock } from '../../test/chain-model.js';
+import { modelContract } from '../../test/ledger-model.js';
+import { MemoryMirror } from '../../test/memory-mirror.js';
+import { DEPTH, makeSource, options, plainFold, runTree } from '../../test/tree-run.js';
+import { projections } from '../project/projections.js';
+import { verifyBlock } from '../verify/block.verifier.js';
+import type { FoldedBlock } from '../verify/ledger.fold.js';
+import { eventRow, eventTable } from './mirror.tables.js';
+import { openNetwork, ReplacedChainError } from './network.rows.js';
+import { PostgresMirror } from './postgres.mirror.js';
+import { type AnyRow, fromSql, type Table } from './table.js';
+
+let database: TestDatabase;
+let dataSource: DataSource;
+let client: PoolClient;
+
+beforeAll(async () => {
+  database = await freshDatabase();
+  dataSource = createDataSource({
+    url: database.mirrorUrl,
+    applicationName: 'emr-indexer-test',
+    searchPath: 'mirror',
+    poolSize: 2,
+  });
+  await dataSource.initialize();
+  client = (await dataSource.createQueryRunner().connect()) as PoolClient;
+});
+afterAll(async () => {
+  await dataSource?.destroy();
+  await database?.drop();
+});
+
+function networkOf(name: string, genesis: ModelBlock): NetworkConfig {
+  return {
+    name,
+    chainId: 7n,
+    rpc: '/nowhere',
+    contract: modelContract(),
+    startBlock: 0n,
+    genesisHash: genesis.fetched.hash,
+    finalityDepth: DEPTH,
+    gasLimit: 60_000_000,
+    storeRawBlocks: true,
+    relayers: [],
+  };
+}
+
+function open(network: NetworkConfig, genesis: ModelBlock): Promise<bigint> {
+  return openNetwork(client, network, async () => verifyBlock(genesis.fetched, options()));
+}
+
+async function rowsOf(table: Table, network: string): Promise<string[]> {
+  const { rows } = await client.query(`SELECT * FROM ${table.name} WHERE network = $1`, [network]);
+  return rows.map((row) => show(table, fromSql(table, row))).sort();
+}
+
+function show(table: Table, row: AnyRow): string {
+  return Object.keys(table.columns)
+    .map((name) => (Buffer.isBuffer(row[name]) ? row[name].toString('base64') : `${row[name]}`))
+    .join(' ');
+}
+
+describe('the mirror in Postgres', () => {
+  it.each([1, 2, 3, 4, 5, 6])(
+    'holds exactly the canonical chain after random reorganisations and kills (tree %i)',
+    async (seed) => {
+      const source = makeSource(seed * 77);
+      const network = networkOf(`tree-${seed}`, source.genesis);
+      // Each life of the follower takes the lead anew, as a restarted process would.
+      const run = await runTree(seed * 77, source, async () => {
+        return new PostgresMirror(client, network, await open(network, source.genesis));
+      });
+      const expected = plainFold(run.canonical);
+      const replay = new MemoryMirror(expected[0] as FoldedBlock);
+      await replay.extend({ blocks: expected.slice(1), finalNumber: 0n });
+
+      const events = replay.events.map((placed) => show(eventTable, eventRow(placed))).sort();
+      expect(await rowsOf(eventTable, network.name)).toEqual(events);
+      for (const projection of projections) {
+        const rows = [...(replay.tables.get(projection)?.values() ?? [])]
+          .map((row) => show(projection.table, row))
+          .sort();
+        expect(await rowsOf(projection.table, network.name), projection.table.name).toEqual(rows);
+      }
+      const { rows } = await client.query(
+        `SELECT (SELECT count(*) FROM block WHERE network = $1)::int AS blocks,
+        (SELECT count(*) FROM inclusion WHERE network = $1)::int AS inclusions,
+        (SELECT count(*) FROM notice WHERE network = $1)::int AS notices,
+        (SELECT count(*) FROM reorganisation WHERE network = $1)::int AS reorganisations,
+        (SELECT count(*) FROM orphaned_event o JOIN block b USING (network) WHERE o.network = $1 AND o.block_hash = b.hash)::int AS wrong`,
+        [network.name],
+      );
+      expect(rows[0]).toEqual({
+        blocks: expected.length,
+        inclusions: expected.flatMap(({ block }) => block.transactions).length,
+        notices: expected.flatMap(({ notices }) => notices).length,
+        reorganisations: expect.any(Number),
+        wrong: 0,
+      });
+      expect(rows[0].reorganisations).toBeGreaterThanOrEqual(run.reorganisations);
+    },
+  );
+
+  it('refuses the commit of a leader that was superseded, and keeps nothing of it', async () => {
+    const source = makeSource(5_000);
+    const network = networkOf('fenced', source.genesis);
+    const former = new PostgresMirror(client, network, await open(network, source.genesis));
+    await former.load();
+    await open(network, source.genesis);
+    const run = await runTree(
+      5_000,
+      source,
+      async () => new MemoryMirror(plainFold([source.genesis])[0] as FoldedBlock),
+    );
+    const blocks = plainFold(run.canonical).slice(1, 3);
+    await expect(former.extend({ blocks, finalNumber: 0n })).rejects.toThrow(/cursor/);
+    const { rows } = await client.query(`SELECT count(*)::int AS blocks FROM block WHERE network = 'fenced'`);
+    expect(rows[0].blocks).toBe(1);
+  });
+
+  it('refuses a commit that does not follow on the cursor', async () => {
+    const source = makeSource(6_000);
+    const network = networkOf('gap', source.genesis);
+    const mirror = new PostgresMirror(client, network, await open(network, source.genesis));
+    await mirror.load();
+    const run = await runTree(
+      6_000,
+      source,
+      async () => new MemoryMirror(plainFold([source.genesis])[0] as FoldedBlock),
+    );
+    const blocks = plainFold(run.canonical);
+    await mirror.extend({ blocks: blocks.slice(1, 3), finalNumber: 0n });
+    const other = new PostgresMirror(client, network, 1n);
+    await other.load();
+    await mirror.extend({ blocks: blocks.slice(3, 4), finalNumber: 0n });
+    await expect(other.extend({ blocks: blocks.slice(3, 4), finalNumber: 0n })).rejects.toThrow();
+  });
+
+  it('refuses another chain under a name it holds', async () => {
+    const genesis = makeSource(1).genesis;
+    await open(networkOf('replaced', genesis), genesis);
+    const other = makeSource(2).genesis;
+    await expect(open(networkOf('replaced', other), other)).rejects.toThrow(ReplacedChainError);
+    await expect(open({ ...networkOf('replaced', genesis), chainId: 8n }, genesis)).rejects.toThrow(/chain id/);
+  });
+
+  it('tells listeners in the commit what the gateway waits for', async () => {
+    const source = makeSource(9_000);
+    const network = networkOf('told', source.genesis);
+    const run = await runTree(
+      9_000,
+      source,
+      async () => new MemoryMirror(plainFold([source.genesis])[0] as FoldedBlock),
+    );
+    const blocks = plainFold(run.canonical).slice(1, 4);
+    const heard: string[] = [];
+    const listener = (await dataSource.createQueryRunner().connect()) as PoolClient;
+    listener.on('notification', ({ payload }) => heard.push(payload ?? ''));
+    await listener.query('LISTEN mirror_commit');
+    const mirror = new PostgresMirror(client, network, await open(network, source.genesis));
+    await mirror.load();
+    await mirror.extend({ blocks, finalNumber: 2n });
+    await listener.query('SELECT 1');
+    const sequence = `${(blocks.at(-1) as FoldedBlock).state.sequence}`;
+    expect(heard.map((payload) => JSON.parse(payload))).toEqual([
+      { network: 'told', number: '3', finalNumber: '2', sequence },
+    ]);
+  });
+});
