@@ -1,0 +1,20 @@
+#!/bin/sh
+# Runs once, on an empty Postgres: the database's login roles, their passwords from files. `migrate` then makes the schemas.
+set -eu
+run() { psql -v ON_ERROR_STOP=1 --quiet --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" "$@"; }
+for kind in owner gateway mirror; do
+  run -v role="$kind" -v password="$(cat "${SECRETS:-/run/secrets}/postgres-$kind-password")" <<'SQL'
+CREATE ROLE :"role" LOGIN PASSWORD :'password';
+SQL
+done
+run -v db="$POSTGRES_DB" <<'SQL'
+CREATE ROLE emr_gateway NOLOGIN;
+CREATE ROLE emr_mirror NOLOGIN;
+GRANT emr_gateway TO gateway;
+GRANT emr_mirror TO mirror;
+GRANT gateway TO owner;
+ALTER DATABASE :"db" OWNER TO owner;
+REVOKE ALL ON DATABASE :"db" FROM PUBLIC;
+GRANT CONNECT ON DATABASE :"db" TO owner, gateway, mirror;
+CREATE SCHEMA bullmq AUTHORIZATION gateway;
+SQL
