@@ -1,0 +1,117 @@
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Latencies } from '../../deploy/local/demo/client.js';
+import { introduce, peopleOf } from '../../deploy/local/demo/people.js';
+import { layoutOf, PORT_RANGE, projectRoot } from '../../deploy/local/layout.js';
+import { removePostgres } from '../../deploy/local/postgres.js';
+import { type RunningHospital, type RunningStack, startStack, stopLeftovers } from '../../deploy/local/stack.js';
+import { User } from './user.js';
+
+/** One hospital of the stack, with its demo users registered. */
+export interface E2eHospital extends RunningHospital {
+  /** The same user each time, logged in on demand. */
+  user(name: string): User;
+}
+
+/** The stack that `npm start` runs, in a folder and on ports of its own. */
+export interface E2eStack {
+  stack: RunningStack;
+  a: E2eHospital;
+  b: E2eHospital;
+  /** What the stack's supervisors said. */
+  said: string[];
+  /** The same state folder again, after a stop. */
+  restart(): Promise<void>;
+  /** Stops everything; the state folder stays. */
+  stop(): Promise<void>;
+  /** Stops everything and removes the state folder. */
+  remove(): Promise<void>;
+}
+
+/**
+ * Starts both hospitals from nothing, makes their users and registers those who act. The programs run as built (`dist`), as
+ * with `npm start`; the services log at `info`.
+ */
+export async function startHospitals(
+  options: { gatewayEnv?: Record<string, string>; introduced?: boolean } = {},
+): Promise<E2eStack> {
+  const entry = join(projectRoot, 'dist', 'apps', 'gateway', 'src', 'main.js');
+  if (!existsSync(entry)) throw new Error(`${entry} is missing: the e2e tests run what is built (npm test builds it)`);
+  const dir = await mkdtemp(join(tmpdir(), 'emr-e2e-')); // short: socket paths have 107 bytes
+  const base = await freeBase();
+  const layout = layoutOf(dir, base);
+  const said: string[] = [];
+  const logger = { info: (text: string) => void said.push(text), warn: (text: string) => void said.push(`! ${text}`) };
+  const start = () =>
+    startStack({
+      ...{ layout, base, logger, env: process.env },
+      // Tests ask more in a minute than one client may; the limit has tests of its own.
+      gatewayEnv: { RATE_LIMIT_PER_MINUTE: '1000000', ...options.gatewayEnv },
+    });
+  const e2e: E2eStack = {
+    stack: undefined as unknown as RunningStack,
+    a: undefined as unknown as E2eHospital,
+    b: undefined as unknown as E2eHospital,
+    said,
+    async restart() {
+      e2e.stack = await start();
+      const [a, b] = e2e.stack.hospitals as [RunningHospital, RunningHospital];
+      e2e.a = withUsers(a);
+      e2e.b = withUsers(b);
+    },
+    stop: () => e2e.stack.stop(),
+    async remove() {
+      await e2e.stack?.stop();
+      await stopLeftovers(layout, logger);
+      await removePostgres(layout.postgres.dir);
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+  try {
+    await e2e.restart();
+    if (options.introduced !== false) {
+      const signal = new AbortController().signal;
+      await Promise.all([e2e.a, e2e.b].map((one) => introduce(one, peopleOf(one, new Latencies(), signal))));
+    }
+  } catch (error) {
+    await e2e.remove().catch(() => undefined);
+    throw error;
+  }
+  return e2e;
+}
+
+function withUsers(hospital: RunningHospital): E2eHospital {
+  const users = new Map<string, User>();
+  return Object.assign(hospital, {
+    user(name: string): User {
+      const known = users.get(name);
+      if (known) return known;
+      const password = hospital.passwords[name];
+      if (password === undefined) throw new Error(`${hospital.layout.title} has no user ${name}`);
+      const user = new User(hospital.api, name, password);
+      users.set(name, user);
+      return user;
+    },
+  });
+}
+
+/** A run of free ports for a stack, below the range the system hands out by itself. */
+async function freeBase(): Promise<number> {
+  for (let tries = 0; tries < 50; tries += 1) {
+    const base = 12_000 + 40 * Math.floor(Math.random() * 450);
+    const ports = Array.from({ length: PORT_RANGE }, (_, index) => base + index);
+    if ((await Promise.all(ports.map(isFree))).every(Boolean)) return base;
+  }
+  throw new Error(`no ${PORT_RANGE} free ports in a row`);
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((done) => {
+    const probe = createServer();
+    probe.once('error', () => done(false));
+    probe.listen(port, '127.0.0.1', () => probe.close(() => done(true)));
+  });
+}
