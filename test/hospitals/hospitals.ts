@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { createGateway, type Gateway } from '../../apps/gateway/src/app.setup.js';
 import { gatewayEnv } from '../../apps/gateway/src/gateway.env.js';
+import { Metrics } from '../../apps/gateway/src/management/metrics.js';
 import { IndexerMetrics } from '../../apps/indexer/src/health/metrics.js';
 import { IndexerService } from '../../apps/indexer/src/indexer.service.js';
 import { writeKeystore } from '../../libs/chain-client/src/keys/keystore.js';
@@ -28,6 +29,8 @@ export interface Hospital {
   database: TestDatabase;
   vault: Vault;
   log: { msg: string; [field: string]: unknown }[];
+  /** What /metrics shows. */
+  metrics(): Promise<string>;
   /** Calls the API as `subject`. */
   call(
     subject: string,
@@ -56,6 +59,8 @@ export interface Answer {
 export interface Hospitals {
   a: Hospital;
   b: Hospital;
+  /** RPC of each node. */
+  ledgers: string[];
   close(): Promise<void>;
 }
 
@@ -72,6 +77,7 @@ export async function startHospitals(options: { single?: boolean } = {}): Promis
   return {
     a: hospitals[0]!.hospital,
     b: hospitals[1]!.hospital,
+    ledgers: [...new Set([global, ...locals])].map(({ rpcUrl }) => rpcUrl),
     async close() {
       for (const { close } of hospitals) await close();
       for (const chain of new Set([global, ...locals])) await chain.stop();
@@ -164,6 +170,7 @@ async function startHospital(
     database,
     vault,
     log,
+    metrics: async () => gateway?.app.get(Metrics).registry.metrics() ?? '',
     async startGateway() {
       gateway = await createGateway(env, logger);
       await gateway.app.listen(0, '127.0.0.1');

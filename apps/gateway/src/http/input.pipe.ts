@@ -7,7 +7,7 @@ const DEEPEST_POINTER = 12;
 
 const prefix: Partial<Record<ArgumentMetadata['type'], string>> = { query: 'query', param: 'path' };
 
-/** Parses every argument that carries a schema, and says where it doesn't fit. Values are never echoed: they may be personal. */
+/** Parses every argument that carries a schema, and says where it doesn't fit. Nothing of it is echoed: it may be personal. */
 @Injectable()
 export class InputPipe implements PipeTransform {
   async transform(value: unknown, metadata: ArgumentMetadata): Promise<unknown> {
@@ -28,11 +28,18 @@ export class InputPipe implements PipeTransform {
           pointer: place
             ? [place, ...path].join('/')
             : path.map((s) => `/${s.replaceAll('~', '~0').replaceAll('/', '~1')}`).join(''),
-          message: issue.message.slice(0, 200),
+          message: messageOf(issue).slice(0, 200),
         };
       });
     throw new ProblemError('INVALID_INPUT', { errors });
   }
+}
+
+/** What is unknown here isn't named: the name of a member, too, was made up by the sender, and may be personal. */
+function messageOf(issue: Issue): string {
+  const { code, keys } = issue as { code?: string; keys?: unknown[] };
+  if (code !== 'unrecognized_keys') return issue.message;
+  return `${keys?.length === 1 ? 'one member is' : `${keys?.length} members are`} unknown here: names are case-sensitive, see /docs`;
 }
 
 type Issue = { message: string; path?: ReadonlyArray<PropertyKey | { key: PropertyKey }> | undefined };
@@ -42,5 +49,5 @@ function nearest(issue: Issue): Issue[] {
   const { errors } = issue as { errors?: Issue[][] };
   if (!Array.isArray(errors) || errors.length === 0) return [issue];
   const fewest = errors.reduce((best, candidate) => (candidate.length < best.length ? candidate : best));
-  return fewest.map((inner) => ({ message: inner.message, path: [...(issue.path ?? []), ...(inner.path ?? [])] }));
+  return fewest.map((inner) => ({ ...inner, path: [...(issue.path ?? []), ...(inner.path ?? [])] }));
 }
