@@ -45,7 +45,7 @@ export function encodeHeader(header: Header): Buffer {
     header.mixHash,
     header.nonce,
   ];
-  // Each fork appended its fields to those of the one before, so the first absent field ends the list.
+  // Each fork appended its fields to those of the one before. Anvil's genesis has later ones without earlier ones, so absence ends nothing.
   const appended = [
     header.baseFeePerGas,
     header.withdrawalsRoot,
@@ -55,7 +55,7 @@ export function encodeHeader(header: Header): Buffer {
     header.requestsHash,
   ];
   for (const field of appended) {
-    if (field === undefined) break;
+    if (field === undefined) continue;
     fields.push(typeof field === 'bigint' ? integer(field) : field);
   }
   return encodeRlp(fields);
