@@ -1,9 +1,11 @@
 import { Global, Module } from '@nestjs/common';
 import { Vault } from '../../../../libs/vault/src/vault.js';
 import { GATEWAY_ENV, type GatewayEnv } from '../gateway.env.js';
+import { Accounts } from './accounts.service.js';
+import { AccountsStore } from './accounts.store.js';
 import { ActorDirectory } from './actor-directory.js';
+import { AssertionsStore } from './assertions.store.js';
 import { AuthController } from './auth.controller.js';
-import { AuthStore } from './auth.store.js';
 import { Authenticator } from './authenticator.js';
 import { BootstrapAdmin } from './bootstrap-admin.js';
 import { openBuiltinKeys } from './builtin-keys.js';
@@ -47,7 +49,9 @@ async function trustedIssuers(env: GatewayEnv, vault: Vault): Promise<TrustedIss
 @Module({
   controllers: [AuthController],
   providers: [
-    AuthStore,
+    Accounts,
+    AccountsStore,
+    AssertionsStore,
     Passwords,
     ActorDirectory,
     Authenticator,
@@ -62,11 +66,11 @@ async function trustedIssuers(env: GatewayEnv, vault: Vault): Promise<TrustedIss
     },
     {
       provide: TokenService,
-      inject: [TrustedIssuers, AuthStore, Passwords],
-      useFactory: (trusted: TrustedIssuers, store: AuthStore, passwords: Passwords) =>
-        new TokenService(trusted.builtin, store, passwords),
+      inject: [TrustedIssuers, Accounts, AssertionsStore],
+      useFactory: (trusted: TrustedIssuers, accounts: Accounts, assertions: AssertionsStore) =>
+        new TokenService(trusted.builtin, accounts, assertions),
     },
   ],
-  exports: [Authenticator, Issuers, AuthStore, Passwords, ActorDirectory],
+  exports: [Authenticator, Issuers, Accounts],
 })
 export class AuthModule {}

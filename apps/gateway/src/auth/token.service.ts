@@ -3,11 +3,11 @@ import { Injectable } from '@nestjs/common';
 import { createLocalJWKSet, decodeJwt, type JSONWebKeySet, jwtVerify, SignJWT } from 'jose';
 import { ProblemError } from '../../../../libs/platform/src/errors.js';
 import { RateLimiter } from '../http/rate-limiter.js';
-import { AuthStore } from './auth.store.js';
+import { Accounts } from './accounts.service.js';
+import { AssertionsStore } from './assertions.store.js';
 import type { BuiltinKeys } from './builtin-keys.js';
 import type { RoleName } from './caller.js';
 import { algorithms, type ClientEntry, type IssuerEntry } from './issuers.js';
-import { Passwords } from './passwords.js';
 import type { TokenBody, TokenRequest } from './token.schema.js';
 
 const LIFETIME_SECONDS = 3_600;
@@ -31,8 +31,8 @@ export class TokenService {
   /** @param issuer undefined when the built-in issuer is off: every request is then 404 */
   constructor(
     private readonly issuer: BuiltinIssuer | undefined,
-    private readonly store: AuthStore,
-    private readonly passwords: Passwords,
+    private readonly accounts: Accounts,
+    private readonly assertions: AssertionsStore,
   ) {}
 
   get jwks(): JSONWebKeySet {
@@ -49,15 +49,14 @@ export class TokenService {
 
   async #forUser(issuer: BuiltinIssuer, username: string, password: string): Promise<TokenBody> {
     this.#count(this.#perName, username);
-    const user = await this.store.userOf(username);
-    const matches = await this.passwords.verify(user?.password_hash, password);
-    if (!matches || !user || user.disabled) {
+    const account = await this.accounts.open(username, password);
+    if (!account) {
       throw new ProblemError('UNAUTHENTICATED', {
         detail: 'User name or password is wrong.',
         headers: { 'WWW-Authenticate': 'Bearer realm="emr-gateway"' },
       });
     }
-    return this.#sign(issuer, user.username, 'builtin', user.roles, 'pwd');
+    return this.#sign(issuer, account.username, 'builtin', account.roles, 'pwd');
   }
 
   async #forClient(issuer: BuiltinIssuer, assertion: string): Promise<TokenBody> {
@@ -83,7 +82,7 @@ export class TokenService {
     const { exp = 0, iat = 0, jti } = payload;
     if (typeof jti !== 'string' || exp - iat > LONGEST_ASSERTION_SECONDS) throw refuse();
     const jtiHash = createHash('sha256').update(`${client.clientId}\n${jti}`).digest();
-    if (!(await this.store.useJti(jtiHash, new Date(exp * 1000)))) throw refuse();
+    if (!(await this.assertions.useJti(jtiHash, new Date(exp * 1000)))) throw refuse();
     return this.#sign(issuer, client.clientId, client.clientId, client.roles, 'private_key_jwt');
   }
 

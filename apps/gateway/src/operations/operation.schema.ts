@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { chainInteger, hash32, instant } from '../http/fields.js';
 import { pageQuery, pageSchema } from '../http/page.js';
 
-export const operationStates = [
+const operationStates = [
   'accepted',
   'signed',
   'submitted',
@@ -12,9 +12,6 @@ export const operationStates = [
   'failed',
   'cancelled',
 ] as const;
-
-/** Nothing follows these. */
-export const finalStates: ReadonlySet<string> = new Set(['confirmed', 'denied', 'failed', 'cancelled']);
 
 export const operationId = z
   .string()

@@ -2,10 +2,8 @@ import { Injectable } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { ProblemError } from '../../../../libs/platform/src/errors.js';
-import { AuthStore, type UserRow } from '../auth/auth.store.js';
-import type { RoleName } from '../auth/caller.js';
+import { type Account, Accounts } from '../auth/accounts.service.js';
 import { Issuers } from '../auth/issuers.js';
-import { Passwords } from '../auth/passwords.js';
 import { decodeCursor, pageOf } from '../http/page.js';
 import type { NewUser, UserBody, UserQuery } from './users.schema.js';
 
@@ -16,14 +14,13 @@ const cursorKey = z.tuple([z.string().max(64)]);
 @Injectable()
 export class UsersService {
   constructor(
-    private readonly store: AuthStore,
-    private readonly passwords: Passwords,
+    private readonly accounts: Accounts,
     private readonly issuers: Issuers,
   ) {}
 
   async list(query: UserQuery, exchange: { request: FastifyRequest; reply: FastifyReply }) {
     const after = decodeCursor(LIST, query.cursor, cursorKey);
-    const rows = await this.store.listUsers(after?.[0], query.limit + 1);
+    const rows = await this.accounts.list(after?.[0], query.limit + 1);
     return pageOf(exchange, LIST, rows, query.limit, (row) => [row.username], present);
   }
 
@@ -42,23 +39,12 @@ export class UsersService {
         errors: [{ pointer: '/roles', message: 'more than the issuer may hand out' }],
       });
     }
-    const added = await this.store.addUser(username, await this.passwords.hash(password), roles);
-    const user = await this.store.userOf(username);
-    if (!user) throw new Error('a user vanished while being made');
-    if (added) return present(user);
-    const same = [...user.roles].sort().join() === [...roles].sort().join();
-    if (!same || !(await this.passwords.verify(user.password_hash, password))) {
-      throw new ProblemError('CONFLICT', { detail: 'There is a user of this name already.' });
-    }
-    return present(user);
+    const account = await this.accounts.add(username, password, roles);
+    if (!account) throw new ProblemError('CONFLICT', { detail: 'There is a user of this name already.' });
+    return present(account);
   }
 }
 
-function present(row: UserRow): UserBody {
-  return {
-    username: row.username,
-    roles: row.roles as RoleName[],
-    disabled: row.disabled,
-    createdAt: row.created_at.toISOString(),
-  };
+function present({ username, roles, disabled, createdAt }: Account): UserBody {
+  return { username, roles, disabled, createdAt: createdAt.toISOString() };
 }
