@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import type { Logger } from '../geth/binary.js';
 import { runDemo } from './demo/demo.js';
+import { updateEndpoints } from './endpoints.js';
 import { layoutOf } from './layout.js';
 import { parseOptions, type StartOptions, usage } from './options.js';
 import { removePostgres } from './postgres.js';
@@ -50,6 +51,7 @@ export async function run(args: string[]): Promise<number> {
     const layout = layoutOf(options.state, options.base);
     if (options.fresh) await removeState(options.state, options.base, logger);
     stack = await startStack({ layout, base: options.base, logger, env: process.env, signal: stopping.signal });
+    await updateEndpoints(stack, logger, stopping.signal);
     const report = options.demo ? await runDemo(stack, logger, stopping.signal) : undefined;
     process.stdout.write(`${summaryOf(stack, report, (performance.now() - began) / 1000)}\n`);
     if (!options.exit) {

@@ -27,8 +27,8 @@ export function summaryOf(stack: RunningStack, report: DemoReport | undefined, s
       report.resumed ? 'Everything was there from an earlier start, and still is:' : 'Done through the REST API:',
     );
     lines.push(
-      `  ${report.opened} records opened at hospital A, ${report.queried} queries answered byte for byte, ` +
-        `${report.transferred} records transferred to hospital B, 1 query refused by the ledger (${report.refusal})`,
+      `  ${report.opened} records opened at hospital A, ${report.queried} queries confirmed ` +
+        `(${report.compared} now answered, byte for byte what was uploaded), ${report.transferred} records transferred to hospital B, 1 query refused by the ledger (${report.refusal})`,
     );
     for (const { title, network, events } of report.events) {
       lines.push(`  ${capital(title)}, ${network.padEnd(6)} ${events.padStart(4)} events on the ledger, none missing`);

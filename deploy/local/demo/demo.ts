@@ -14,6 +14,8 @@ export interface DemoReport {
   resumed: boolean;
   opened: number;
   queried: number;
+  /** how many of those gave content to compare; looks of an earlier start may have expired */
+  compared: number;
   transferred: number;
   /** event id of the refusal in the audit trail */
   refusal: string;
@@ -49,8 +51,16 @@ export async function runDemo(stack: RunningStack, logger: Logger, signal: Abort
   }
 
   logger.info(`demo: clinician.a looks at ${records.length} records`);
+  let compared = 0;
   for (const record of records) {
-    await queryRecord(clinician, record.recordId, record.bytes, `demo-query-${record.identifier.value}`, record.known);
+    const came = await queryRecord(
+      clinician,
+      record.recordId,
+      record.bytes,
+      `demo-query-${record.identifier.value}`,
+      record.known,
+    );
+    if (came) compared += 1;
   }
 
   const [first] = records;
@@ -58,7 +68,7 @@ export async function runDemo(stack: RunningStack, logger: Logger, signal: Abort
   const refusal = await refusedQuery(atA('clinician.c'), atA('auditor.a'), first.recordId);
   logger.info(`demo: clinician.c, without a relation, was refused by the ledger: ${refusal}`);
 
-  await Promise.all(
+  const copies = await Promise.all(
     records.slice(0, TRANSFERS).map((record, index) =>
       transferRecord({
         ...{ record, sender: clinician, receiver: atB('clinician.b'), toHospital: b.layout.id },
@@ -67,9 +77,11 @@ export async function runDemo(stack: RunningStack, logger: Logger, signal: Abort
     ),
   );
 
+  compared += copies.filter(Boolean).length;
+
   return {
     resumed: records.every((record) => record.known),
-    ...{ opened: records.length, queried: records.length + TRANSFERS, transferred: TRANSFERS, refusal },
+    ...{ opened: records.length, queried: records.length + TRANSFERS, compared, transferred: TRANSFERS, refusal },
     latencies: latencies.summary(),
     events: [...(await verified(a, atA)), ...(await verified(b, atB))],
   };

@@ -76,7 +76,7 @@ export async function queryRecord(
   bytes: Buffer,
   key: string,
   known: boolean,
-): Promise<void> {
+): Promise<boolean> {
   const label = 'query: request to decrypted content';
   const answer = await who.expect(known ? [201, 410] : [201], {
     ...{ method: 'POST', path: `/v1/emrs/${recordId}/queries`, key, body: { purpose: 'TREAT' } },
@@ -85,4 +85,5 @@ export async function queryRecord(
   if (answer.status === 201 && !answer.bytes.equals(bytes)) {
     throw new DemoFailure(`${who.username}: record ${recordId} came back with other bytes than were uploaded`);
   }
+  return answer.status === 201;
 }

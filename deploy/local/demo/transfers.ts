@@ -5,6 +5,7 @@ import { queryRecord, type SampleRecord } from './records.js';
  * Sends a copy of a record from A to B: proposed by A's clinician, accepted by B's once the package has come and proven to
  * be what the ledger says, then looked at there.
  * @param step told how far it is
+ * @returns whether the receiver's look gave content, and so was compared
  */
 export async function transferRecord(options: {
   record: SampleRecord;
@@ -12,7 +13,7 @@ export async function transferRecord(options: {
   receiver: Session;
   toHospital: number;
   step: (text: string) => void;
-}): Promise<void> {
+}): Promise<boolean> {
   const { record, sender, receiver, step } = options;
   const name = record.identifier.value;
   const proposed = await sender.expect([201, 202], {
@@ -49,12 +50,13 @@ export async function transferRecord(options: {
   step('completed; the copy is open at the receiver');
   const copy: string = done.json.receivedRecordId;
   await receiver.until({ path: `/v1/emrs/${copy}` }, `the copy ${copy}`, ({ status }) => status === 200);
-  await queryRecord(receiver, copy, record.bytes, `demo-query-${name}`, record.known);
+  const compared = await queryRecord(receiver, copy, record.bytes, `demo-query-${name}`, record.known);
   await sender.until(
     { path: `/v1/emrs/${record.recordId}` },
     'the record to be free again at the sender',
     ({ status, json }) => status === 200 && json.frozenBy === null,
   );
+  return compared;
 }
 
 const ended = (state: string) => ['completed', 'rejected', 'cancelled', 'expired', 'failed'].includes(state);
