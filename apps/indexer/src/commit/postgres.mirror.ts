@@ -127,6 +127,17 @@ export class PostgresMirror implements Mirror {
     else this.nextCheckpoint = this.current.ledger.sequence + CHECKPOINT_EVENTS / 10n;
   }
 
+  /** The incident of a history that was replaced beyond finality: noted once, however often the process starts on it. */
+  async noteReplaced({ number, given }: { number: bigint; given: Buffer }): Promise<void> {
+    const { tip } = this.current;
+    await this.client.query(
+      `INSERT INTO reorganisation (network, ancestor_number, old_tip, new_tip, depth, beyond_finality)
+       SELECT $1, $2, $3, $4, $5, true
+       WHERE NOT EXISTS (SELECT FROM reorganisation WHERE network = $1 AND old_tip = $3 AND beyond_finality)`,
+      [this.network.name, (number - 1n).toString(), tip.hash, given, (tip.number - number + 1n).toString()],
+    );
+  }
+
   async noteStop(reason: string): Promise<void> {
     await this.client.query('UPDATE cursor SET stopped_reason = $3 WHERE network = $1 AND epoch = $2', [
       this.network.name,

@@ -137,7 +137,12 @@ export class NetworkRunner {
     this.state.phase = 'stopped';
     this.state.stoppedReason = error.message;
     this.dependencies.log.error(`ALARM: the network ${this.network.name} is no longer followed. ${error.message}`);
-    await mirror?.noteStop(error.message).catch(() => undefined);
+    try {
+      await mirror?.noteStop(error.message);
+      if (error instanceof BeyondFinalityError) await mirror?.noteReplaced(error);
+    } catch (cause) {
+      this.dependencies.log.error(`${this.network.name}: the reason could not be stored. ${(cause as Error).message}`);
+    }
   }
 }
 
