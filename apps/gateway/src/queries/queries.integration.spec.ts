@@ -175,6 +175,9 @@ describe('release of content', () => {
     const hourAgo = Math.floor(Date.now() / 1000) - 3600;
     expect(await refusal(await asked({ time: hourAgo, ttl: 3599 }))).toBe('GONE');
     expect(await refusal(await asked({ time: hourAgo, ttl: 3660 }))).toBe('released');
+    const dayAgo = hourAgo - 23 * 3600;
+    expect(await refusal(await asked({ time: dayAgo, ttl: 86_399 }))).toBe('GONE');
+    expect(await refusal(await asked({ time: dayAgo, ttl: 86_460 }))).toBe('released');
   });
 
   it('is for the principal who asked alone', async () => {

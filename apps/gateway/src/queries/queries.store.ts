@@ -1,10 +1,20 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { Operation } from '../../../../libs/contracts/src/operations.js';
+import { prepared } from '../../../../libs/database/src/prepared.js';
 import type { NetworksConfig } from '../../../../libs/platform/src/networks.js';
 import { NETWORKS } from '../core.tokens.js';
 import { GATEWAY_ENV, type GatewayEnv } from '../gateway.env.js';
-import { grantAllows, grantReaches, NOW, OWN_BASIS, related, relatedTeams } from '../policy/standing.sql.js';
+import {
+  found,
+  grantAllows,
+  grantReaches,
+  memberOf,
+  NOW,
+  OWN_BASIS,
+  related,
+  relatedTeams,
+} from '../policy/standing.sql.js';
 
 export interface Target {
   network: string;
@@ -60,19 +70,24 @@ export class QueriesStore {
   readonly #global: string;
   readonly #hospital: number;
 
+  readonly #targets: (values: unknown[]) => Promise<(Target | { network: null })[]>;
+  readonly #look: (values: unknown[]) => Promise<(QueryRow & { n: number })[]>;
+
   constructor(
-    private readonly dataSource: DataSource,
+    dataSource: DataSource,
     @Inject(NETWORKS) networks: NetworksConfig,
     @Inject(GATEWAY_ENV) env: GatewayEnv,
   ) {
     this.#local = networks.local;
     this.#global = networks.global;
     this.#hospital = env.HOSPITAL_ID;
+    this.#targets = prepared(dataSource, 'query-targets', TARGETS);
+    this.#look = prepared(dataSource, 'query-look', LOOK);
   }
 
   /** In the order of `keys`; undefined where no ledger here has the record. */
   async targets(keys: readonly TargetKey[]): Promise<(Target | undefined)[]> {
-    const rows: (Target | { network: null })[] = await this.dataSource.query(TARGETS, [
+    const rows = await this.#targets([
       keys.map((key) => key.recordId),
       keys.map((key) => key.actor),
       keys.map((key) => key.purpose),
@@ -85,11 +100,13 @@ export class QueriesStore {
 
   /** In the order of `keys`; undefined where this principal never asked such a query. */
   async look(keys: readonly ReleaseKey[]): Promise<(QueryRow | undefined)[]> {
-    const rows: (QueryRow & { n: number })[] = await this.dataSource.query(LOOK, [
+    const rows = await this.#look([
       keys.map((key) => key.requestId),
       keys.map((key) => key.principal),
       keys.map((key) => key.release),
       this.#hospital,
+      this.#local,
+      this.#global,
     ]);
     const found: (QueryRow | undefined)[] = keys.map(() => undefined);
     for (const row of rows) found[row.n - 1] = row;
@@ -108,7 +125,7 @@ SELECT r.network, r.version, CASE
           AND ${grantReaches('g', 'q.actor', '$4')} AND ${grantAllows('g', Operation.QUERY, 'q.purpose')} LIMIT 1),
       ${OWN_BASIS})
   END AS basis
-FROM unnest($1::bytea[], $2::bytea[], $3::int[]) WITH ORDINALITY AS q(record_id, actor, purpose, n)
+FROM unnest((SELECT $1::bytea[]), (SELECT $2::bytea[]), (SELECT $3::int[])) WITH ORDINALITY AS q(record_id, actor, purpose, n)
 LEFT JOIN LATERAL (
   SELECT r.* FROM mirror.record r WHERE r.record_id = q.record_id AND r.network IN ($5, $6)
   ORDER BY r.network = $5 DESC LIMIT 1
@@ -120,7 +137,7 @@ ORDER BY q.n`;
  * four bytes is read with get_byte, 0-based.
  */
 const uint32At = (end: number) =>
-  `(get_byte(e.data, ${end - 4})::bigint << 24 | get_byte(e.data, ${end - 3}) << 16 | get_byte(e.data, ${end - 2}) << 8 | get_byte(e.data, ${end - 1}))`;
+  `((get_byte(e.data, ${end - 4})::bigint << 24) | (get_byte(e.data, ${end - 3}) << 16) | (get_byte(e.data, ${end - 2}) << 8) | get_byte(e.data, ${end - 1}))`;
 const VERSION = uint32At(6 * 32);
 const PURPOSE = uint32At(7 * 32);
 const TTL = uint32At(8 * 32);
@@ -137,12 +154,17 @@ const STANDING = `(
     WHEN b.basis = ${OWN_BASIS} THEN r.custodian = $4
       AND ((r.level = 0 AND (a.roles & ${MAY_LOOK_AT_LEVEL_0}) <> 0) OR ${related('e.network', 'e.record_id', 'e.actor')})
     WHEN b.is_team THEN r.custodian = $4 AND ${related('e.network', 'e.record_id', 'b.team')}
-      AND EXISTS (SELECT FROM mirror.team_member tm WHERE tm.network = e.network AND tm.hospital = $4
-        AND tm.team = b.team AND tm.member = e.actor)
-    ELSE EXISTS (SELECT FROM mirror.access_grant g WHERE g.network = e.network AND g.record_id = e.record_id
-      AND g.grant_id = b.basis AND ${grantReaches('g', 'e.actor', '$4')} AND ${grantAllows('g', Operation.QUERY, 'b.purpose')})
+      AND ${memberOf('e.network', '$4', 'b.team', 'e.actor')}
+    ELSE ${found(`FROM mirror.access_grant g WHERE g.network = e.network AND g.record_id = e.record_id AND g.grant_id = b.basis
+      AND ${grantReaches('g', 'e.actor', '$4')} AND ${grantAllows('g', Operation.QUERY, 'b.purpose')}`)}
   END)`;
 
+/*
+ * Each join is a look-up by key of one row. LATERAL with LIMIT keeps it that even where the planner knows nothing of the tables yet (a young
+ * database, a bulk load): joined the plain way, it reads whole tables into hashes, a hundred times slower. IS TRUE keeps the one selective index
+ * of emr_event from being combined with others. (SELECT $1) hides how long the arrays are: else one plan for all looks dearer to the planner
+ * than a new one for each run, and planning is what takes time here.
+ */
 const LOOK = `
 WITH looked AS MATERIALIZED (
   SELECT q.n, q.release, o.principal, o.id AS "operationId", o.network, o.record_id AS "recordId", o.request_id AS "requestId",
@@ -151,18 +173,22 @@ WITH looked AS MATERIALIZED (
     coalesce(e.block_time + b.ttl <= ${NOW}, false) AS expired, coalesce(${STANDING}, false) AS standing,
     r.custodian::float8 AS custodian, b.version, v.content_hash AS "contentHash", v.request_id AS "contentRequestId",
     k.kek_id AS "kekId", k.wrapped_dek AS "wrappedDek"
-  FROM unnest($1::bytea[], $2::bytea[], $3::boolean[]) WITH ORDINALITY AS q(request_id, principal, release, n)
-  JOIN gateway.operation o ON o.request_id = q.request_id AND o.principal = q.principal AND o.code = ${Operation.QUERY}
-  LEFT JOIN mirror.emr_event e ON e.request_id = o.request_id AND e.network = o.network AND e.hospital = $4
-  LEFT JOIN mirror.cursor u ON u.network = e.network
+  FROM unnest((SELECT $1::bytea[]), (SELECT $2::bytea[]), (SELECT $3::boolean[])) WITH ORDINALITY AS q(request_id, principal, release, n)
+  CROSS JOIN LATERAL (SELECT * FROM gateway.operation o WHERE o.network IN ($5, $6) AND o.request_id = q.request_id
+    AND o.principal = q.principal AND o.code = ${Operation.QUERY} LIMIT 1) o
+  LEFT JOIN LATERAL (SELECT * FROM mirror.emr_event e WHERE e.request_id = o.request_id
+    AND (e.network = o.network AND e.hospital = $4) IS TRUE LIMIT 1) e ON true
+  LEFT JOIN LATERAL (SELECT u.final_number FROM mirror.cursor u WHERE u.network = e.network LIMIT 1) u ON true
   LEFT JOIN LATERAL (
     SELECT ${queried(VERSION)}::int AS version, ${queried(PURPOSE)}::int AS purpose, ${queried(TTL)} AS ttl, ${queried(BASIS)} AS basis,
       ${queried(TEAM)} AS team, ${queried(IS_TEAM)} AS is_team
   ) b ON true
-  LEFT JOIN mirror.record r ON r.network = e.network AND r.record_id = e.record_id
-  LEFT JOIN mirror.actor a ON a.network = e.network AND a.address = e.actor
-  LEFT JOIN mirror.record_version v ON v.network = e.network AND v.record_id = e.record_id AND v.version = b.version
-  LEFT JOIN gateway.record_key k ON k.record_id = v.record_id AND k.version = v.version AND k.request_id = v.request_id
+  LEFT JOIN LATERAL (SELECT * FROM mirror.record r WHERE r.network = e.network AND r.record_id = e.record_id LIMIT 1) r ON true
+  LEFT JOIN LATERAL (SELECT * FROM mirror.actor a WHERE a.network = e.network AND a.address = e.actor LIMIT 1) a ON true
+  LEFT JOIN LATERAL (SELECT * FROM mirror.record_version v WHERE v.network = e.network AND v.record_id = e.record_id
+    AND v.version = b.version LIMIT 1) v ON true
+  LEFT JOIN LATERAL (SELECT k.kek_id, k.wrapped_dek FROM gateway.record_key k WHERE k.record_id = v.record_id
+    AND k.version = v.version AND k.request_id = v.request_id LIMIT 1) k ON true
 ), released AS (
   INSERT INTO gateway.access_log (principal, actor, kind, record_id, request_id, detail)
   SELECT principal, actor, 'release', "recordId", "requestId", jsonb_build_object('version', version, 'sequence', sequence)
