@@ -3,8 +3,8 @@ import { toHex } from '../../../../libs/platform/src/bytes.js';
 import { AccessLog } from '../audit/access-log.service.js';
 import type { Caller } from '../auth/caller.js';
 import { toInstant } from '../http/fields.js';
+import type { LedgerRecord, RecordFilter } from '../policy/ledger-record.js';
 import { Records } from '../policy/records.service.js';
-import type { LedgerRecord, RecordFilter } from '../policy/records.store.js';
 import type { Emr, PatientIdentifier } from './emrs.schema.js';
 import { Patients } from './patients.service.js';
 

@@ -9,7 +9,7 @@ import { decodeCursor, pageOf } from '../http/page.js';
 import { IdempotencyKey, IfMatch, Prefer, type Preferences, versionTag } from '../http/request-headers.js';
 import { Route } from '../http/route.decorator.js';
 import { OperationsService } from '../operations/operations.service.js';
-import type { LedgerRecord } from '../policy/records.store.js';
+import type { LedgerRecord } from '../policy/ledger-record.js';
 import { EmrViews, presentEmr } from './emr-views.service.js';
 import {
   type AccountBody,

@@ -2,7 +2,8 @@ import { Injectable } from '@nestjs/common';
 import { ProblemError } from '../../../../libs/platform/src/errors.js';
 import { Vault } from '../../../../libs/vault/src/vault.js';
 import type { Caller, RoleName } from '../auth/caller.js';
-import { type LedgerRecord, type RecordFilter, RecordsStore, type Viewer } from './records.store.js';
+import type { LedgerRecord, RecordFilter, Viewer } from './ledger-record.js';
+import { RecordsStore } from './records.store.js';
 
 /** Offices that come with a view of the metadata of every record of the hospital; content still takes a query. */
 const SEES_ALL: readonly RoleName[] = ['records-officer', 'privacy-officer', 'auditor'];

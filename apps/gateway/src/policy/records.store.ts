@@ -3,39 +3,8 @@ import { DataSource } from 'typeorm';
 import type { NetworksConfig } from '../../../../libs/platform/src/networks.js';
 import { NETWORKS } from '../core.tokens.js';
 import { GATEWAY_ENV, type GatewayEnv } from '../gateway.env.js';
+import type { LedgerRecord, RecordFilter, Viewer } from './ledger-record.js';
 import { grantReaches, related, relatedTeams } from './standing.sql.js';
-
-/** A record as the mirror of its ledger shows it. */
-export interface LedgerRecord {
-  network: string;
-  recordId: Buffer;
-  custodian: number;
-  version: number;
-  contentHash: Buffer;
-  level: number;
-  subject: Buffer;
-  status: 'open' | 'closed';
-  frozenBy: Buffer | null;
-  origin: Buffer | null;
-  openedRequestId: Buffer;
-  /** Unix seconds of block time. */
-  openedAt: number;
-}
-
-/** Who looks: their address, and whether their office lets them see the metadata of every record of the hospital. */
-export interface Viewer {
-  actor: Buffer | undefined;
-  /** Blind index of a patient's log-in. */
-  account: Buffer | undefined;
-  seesAll: boolean;
-}
-
-export interface RecordFilter {
-  before?: { openedAt: number; recordId: Buffer };
-  /** Only records of the patient with this blind index. */
-  identifierIndex?: Buffer;
-  limit: number;
-}
 
 const COLUMNS = `r.network, r.record_id AS "recordId", r.custodian::float8 AS custodian, r.version, r.content_hash AS "contentHash",
   r.level, r.subject, r.status, r.frozen_by AS "frozenBy", r.origin, r.opened_request_id AS "openedRequestId",
