@@ -13,8 +13,11 @@ interface Reply {
   send(payload: string): unknown;
 }
 
-/** Codes of Postgres and its driver that mean "not now": connection lost or refused, server starting or stopping, too many clients. */
-const databaseCodes = /^(08...|57P0[0-9]|53300|25006)$/;
+/**
+ * Codes of Postgres that mean "not now": connection lost or refused, server starting or stopping, too many clients, a lock not
+ * had in time, a transaction ended because its process had stalled.
+ */
+const databaseCodes = /^(08...|57P0[0-9]|53300|25006|25P03|55P03)$/;
 const socketCodes = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'ENOENT', 'EAI_AGAIN']);
 
 const fastifyCodes: Record<string, ErrorCode> = {
@@ -54,19 +57,26 @@ export function toProblem(thrown: unknown): ProblemError {
   if (typeof status === 'number' && statusCodes[status]) return new ProblemError(statusCodes[status], options);
   if (typeof status === 'number' && status >= 400 && status < 500)
     return new ProblemError('MALFORMED_REQUEST', options);
-  if (isDatabaseUnavailable(error)) return new ProblemError('DATABASE_UNAVAILABLE', options);
+  // Before the database: what brought it about is a socket's error too.
   if (name === 'RpcError' && (error as { retryable?: unknown }).retryable === true) {
     return new ProblemError('CHAIN_UNAVAILABLE', options);
   }
+  if (isDatabaseUnavailable(error)) return new ProblemError('DATABASE_UNAVAILABLE', options);
   return new ProblemError('INTERNAL', options);
 }
 
-/** Whether Postgres could not be asked at all, as against having refused the question. */
+/**
+ * Whether Postgres could not be asked at all, as against having refused the question. A bare error of a socket is the driver's:
+ * whoever else opens one wraps it (RpcError, PEER_UNAVAILABLE), and its stack, which begins in the event loop, doesn't tell.
+ */
 export function isDatabaseUnavailable(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
-  const { code } = error as { code?: unknown };
-  const fromDriver = error.name === 'QueryFailedError' || /pg|postgres|connection|Client/i.test(error.stack ?? '');
+  const { code, syscall } = error as { code?: unknown; syscall?: unknown };
+  const ofSocket = typeof syscall === 'string' && /^(connect|read|write|getaddrinfo)$/.test(syscall);
+  const fromDriver = ofSocket || error.name === 'QueryFailedError';
   if (typeof code === 'string' && (databaseCodes.test(code) || (socketCodes.has(code) && fromDriver))) return true;
+  // TypeORM's word for a connection that broke between two statements of a transaction.
+  if (error.name === 'QueryRunnerAlreadyReleasedError') return true;
   if (error instanceof AggregateError) return error.errors.some(isDatabaseUnavailable);
   return (
     /Connection terminated|timeout exceeded when trying to connect|Cannot use a pool after|not queryable|Client was closed/.test(
