@@ -13,5 +13,6 @@ import { Publication } from './publication.service.js';
   imports: [AccessLogModule, ContentsModule, EmrsModule, OperationsModule, PolicyModule],
   controllers: [GrantsController],
   providers: [GrantsService, GrantsStore, Publication],
+  exports: [Publication],
 })
 export class GrantsModule {}

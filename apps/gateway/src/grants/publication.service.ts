@@ -7,12 +7,30 @@ import { actorOf, type Caller } from '../auth/caller.js';
 import { NETWORKS } from '../core.tokens.js';
 import { ActorKeys } from '../keys/actor-keys.js';
 import type { Step, StepIntent } from '../operations/act.js';
-import type { LedgerRecord } from '../policy/records.store.js';
+import type { LedgerRecord } from '../policy/ledger-record.js';
 import { GrantsStore } from './grants.store.js';
 
-const ZERO_32 = Buffer.alloc(32);
+const NO_ORIGIN = { origin: Buffer.alloc(32), originBlock: Buffer.alloc(32) };
 
-/** Steps that bring a record of ours to the global ledger, version by version, so that acts there have something to stand on. */
+/** A version that the global ledger lacks, as the act that brings it there. */
+export interface MissingVersion {
+  version: number;
+  contentHash: Buffer;
+  code: number;
+  parameters: Buffer;
+}
+
+/** What the global ledger lacks of a record of this hospital. */
+export interface Unpublished {
+  /** Oldest first. */
+  missing: MissingVersion[];
+  /** Who brought the first version there, when it is there. */
+  publisher?: Buffer;
+  /** Who opened the record on the local ledger. */
+  author: Buffer;
+}
+
+/** Brings records of ours to the global ledger, version by version, so that acts there have something to stand on. */
 @Injectable()
 export class Publication {
   constructor(
@@ -21,43 +39,55 @@ export class Publication {
     @Inject(NETWORKS) private readonly networks: NetworksConfig,
   ) {}
 
-  /** Empty when the global ledger has every version already, or is the local one. */
+  /** As steps of a caller's act. Empty when the global ledger has every version already, or is the local one. */
   async steps(caller: Caller, record: LedgerRecord): Promise<Step[]> {
+    const unpublished = await this.unpublished(record);
+    if (!unpublished) return [];
+    const clinician = caller.roles.includes('clinician') && caller.actor ? actorOf(caller).address : undefined;
+    const signer = await this.#signer(caller, this.publisherOf(unpublished, clinician));
+    return unpublished.missing.map(({ version, code, parameters }): Step => {
+      const intent: StepIntent = { code, recordId: record.recordId, parameters, actor: signer };
+      return { step: `publish-${version}`, network: this.networks.global, build: () => intent };
+    });
+  }
+
+  /** Undefined when nothing is to be published. */
+  async unpublished(record: LedgerRecord): Promise<Unpublished | undefined> {
     const { local, global } = this.networks;
-    if (local === global || record.network !== local) return [];
+    if (local === global || record.network !== local) return undefined;
     const [known, published] = await Promise.all([
       this.store.versions(local, record.recordId),
       this.store.versions(global, record.recordId),
     ]);
-    const missing = known.slice(published.length);
-    if (missing.length === 0) return [];
-    const publisher = await this.#publisher(caller, published[0]?.actor, known[0]!.actor);
-    return missing.map(({ version, contentHash }): Step => {
-      const { recordId, subject, level } = record;
-      const intent: StepIntent =
-        version === 1
-          ? {
-              code: Operation.OPEN,
-              recordId,
-              parameters: parameters.open({ contentHash, subject, level, origin: ZERO_32, originBlock: ZERO_32 }),
-              actor: publisher,
-            }
-          : {
-              code: Operation.AMEND,
-              recordId,
-              parameters: parameters.amend({ expectedVersion: version - 1, contentHash }),
-              actor: publisher,
-            };
-      return { step: `publish-${version}`, network: global, build: () => intent };
+    const missing = known.slice(published.length).map(({ version, contentHash }): MissingVersion => {
+      const { subject, level } = record;
+      return version === 1
+        ? {
+            version,
+            contentHash,
+            code: Operation.OPEN,
+            parameters: parameters.open({ contentHash, subject, level, ...NO_ORIGIN }),
+          }
+        : {
+            version,
+            contentHash,
+            code: Operation.AMEND,
+            parameters: parameters.amend({ expectedVersion: version - 1, contentHash }),
+          };
     });
+    const publisher = published[0]?.actor;
+    return missing.length === 0 ? undefined : { missing, author: known[0]!.actor, ...(publisher ? { publisher } : {}) };
   }
 
   /**
-   * The ledger lets clinicians open records, and amend those they opened. Who published first goes on; else the caller when they are a
-   * clinician; else (a privacy officer, a patient) the record's own author, whose act is only repeated on the other ledger.
+   * The ledger lets clinicians open records, and amend those they opened. Who published first goes on; else the acting clinician; else (a
+   * privacy officer, a patient) the record's own author, whose act is only repeated on the other ledger.
    */
-  async #publisher(caller: Caller, first: Buffer | undefined, author: Buffer): Promise<StepIntent['actor']> {
-    const address = first ?? (caller.roles.includes('clinician') && caller.actor ? actorOf(caller).address : author);
+  publisherOf({ publisher, author }: Unpublished, clinician: Buffer | undefined): Buffer {
+    return publisher ?? clinician ?? author;
+  }
+
+  async #signer(caller: Caller, address: Buffer): Promise<StepIntent['actor']> {
     if (caller.actor?.address.equals(address)) return 'caller';
     const key = await this.actorKeys.privateKeyOf(address);
     if (key) return { address, key };

@@ -107,6 +107,19 @@ export class OperationsService {
   }
 
   /**
+   * The network of the act that a request with this key became before. For features that choose the network by the present state: a replay
+   * has to be performed on the one that was chosen the first time.
+   */
+  async acceptedOn(caller: Caller, idempotencyKey: string): Promise<string | undefined> {
+    const { issuer, clientId, subject } = caller;
+    const requestId = this.vault.requestId({ issuer, clientId, subject, key: idempotencyKey });
+    for (const { name } of this.networks.networks) {
+      if (await this.store.isKnown(name, requestId)) return name;
+    }
+    return undefined;
+  }
+
+  /**
    * Answers with the operation as the API's conventions say: 202, or once it has ended (after `Prefer: wait`) 201, 200, 403
    * DENIED_BY_LEDGER, 409 OPERATION_FAILED. Sends the reply: the controller injects it with `@Res()` and returns nothing.
    */

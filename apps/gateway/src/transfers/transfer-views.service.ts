@@ -93,7 +93,7 @@ export class TransferViews {
   }
 }
 
-const order = ['freeze', 'publish', 'propose', 'accept', 'complete', 'expire', 'open', 'unfreeze'] as const;
+const order = ['freeze', 'publish', 'relate', 'propose', 'accept', 'complete', 'expire', 'open', 'unfreeze'] as const;
 
 function presentStep(name: string, { state, trace }: ObservedAct): TransferStep {
   return {

@@ -110,7 +110,9 @@ export class TransfersController {
   @Route({
     summary: 'Accept a transfer to this hospital',
     description:
-      'Once the source has completed it, the copy is opened as a record of this hospital, and you are related to it.',
+      'Once the source has completed it, the copy is opened as a record of this hospital, and you are related to it. ' +
+      'Where whoever accepted cannot open it (suspended, or no longer in office), another acceptance, by a clinician or a records officer, takes ' +
+      'this over: the operation is then the opening of the copy itself.',
     roles: 'any',
     act: 'changes',
     problems: ['NOT_FOUND', 'CONFLICT', 'PEER_UNAVAILABLE', 'PEER_TIMEOUT'],
@@ -150,6 +152,12 @@ export class TransfersController {
   @Post('transfers/:id/cancellation')
   @Route({
     summary: 'Cancel a transfer of this hospital, as long as it is not accepted',
+    description:
+      'A records officer takes the transfer over besides: what is left to do at this hospital is signed in their name from then on, so that a ' +
+      'transfer ends, and its record is unfrozen, though whoever began it was suspended or is no longer related to the record. ' +
+      'Before the proposal, and when the transfer is at "failed" with the record still frozen, the operation is the unfreezing itself. ' +
+      'What is accepted already can not be cancelled: the ledger refuses (403 TRANSFER_STATE), and the transfer is completed, or expires, ' +
+      'in the name of the officer.',
     roles: 'any',
     act: 'changes',
     problems: ['NOT_FOUND', 'CONFLICT'],

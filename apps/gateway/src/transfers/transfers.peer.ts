@@ -52,7 +52,10 @@ export class TransfersPeer implements OnModuleInit {
   /** Gives the receiver of a transfer its package again: its delivery, or what came of it, was lost. */
   async hand({ from, params }: PeerCall): Promise<PeerReply> {
     const row = await this.#ofCaller(params, from);
-    const bytes = row.direction === 'outgoing' ? await this.transfers.package(row.id) : undefined;
+    const ledger = await this.transfers.mirrored(this.networks.global, row.id);
+    // The key in it is the receiver's only as long as the transfer may come to something.
+    const alive = ledger && ['proposed', 'accepted', 'completed'].includes(ledger.state);
+    const bytes = alive && row.direction === 'outgoing' ? await this.transfers.package(row.id) : undefined;
     if (!bytes) throw new ProblemError('NOT_FOUND');
     return { status: 200, body: bytes, contentType: PACKAGE_TYPE };
   }

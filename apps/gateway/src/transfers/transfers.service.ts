@@ -1,4 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
 import { Operation } from '../../../../libs/contracts/src/operations.js';
 import { parameters } from '../../../../libs/contracts/src/parameters.js';
 import { ProblemError } from '../../../../libs/platform/src/errors.js';
@@ -20,6 +21,7 @@ import {
 import { TransferDelivery } from './transfer-delivery.js';
 import { PackageInvalid } from './transfer-package.js';
 import { TransferPackages } from './transfer-packages.service.js';
+import { type Takeover, TransferTakeover } from './transfer-takeover.service.js';
 import { TransferViews } from './transfer-views.service.js';
 import { type MirroredTransfer, type TransferRow, TransfersStore } from './transfers.store.js';
 
@@ -34,6 +36,7 @@ export class TransfersService {
     private readonly views: TransferViews,
     private readonly packages: TransferPackages,
     private readonly delivery: TransferDelivery,
+    private readonly takeover: TransferTakeover,
     private readonly driver: SagaDriver,
     @Inject(NETWORKS) private readonly networks: NetworksConfig,
   ) {}
@@ -90,7 +93,8 @@ export class TransfersService {
   }
 
   /**
-   * Accepts on behalf of this hospital, once the package has been opened and proven: its hash goes on the ledger.
+   * Accepts on behalf of this hospital, once the package has been opened and proven: its hash goes on the ledger. Where whoever accepted before
+   * can't open the copy, the caller opens it instead.
    * @throws ProblemError NOT_FOUND, CONFLICT (not proposed yet, no or no valid package, self-held key)
    */
   async accept(caller: Caller, idempotencyKey: string, id: Buffer): Promise<Performed> {
@@ -103,6 +107,7 @@ export class TransfersService {
       'acceptance',
       {},
       {
+        takeover: (row) => validly(() => this.takeover.ofDestination(caller, row)),
         build: async (row) => {
           ledger = await this.#proposed(row);
           return {
@@ -110,9 +115,9 @@ export class TransfersService {
             parameters: parameters.accept({ transferId: id, packageHash: await this.#provenHash(row) }),
           };
         },
-        inSameCommit: async (manager, [requestId]) => {
+        inSameCommit: async (manager, requestId) => {
           if (ledger.state !== 'proposed') return; // on its way to a refusal: nothing of it is to be remembered
-          await this.store.noteAcceptance(manager, id, { requestId: requestId!, actor, principal: caller.principal });
+          await this.store.noteAcceptance(manager, id, { requestId, actor, principal: caller.principal });
         },
       },
     );
@@ -131,15 +136,21 @@ export class TransfersService {
     });
   }
 
-  /** @throws ProblemError NOT_FOUND, CONFLICT (not proposed yet) */
-  cancel(caller: Caller, idempotencyKey: string, id: Buffer, body: CancelBody): Promise<Performed> {
-    return this.#act(caller, idempotencyKey, id, 'cancellation', body, {
+  /**
+   * Takes an offer back. A records officer does more: they take the transfer over, whatever holds it up.
+   * @throws ProblemError NOT_FOUND, CONFLICT (not proposed yet, or a step is under way)
+   */
+  async cancel(caller: Caller, idempotencyKey: string, id: Buffer, body: CancelBody): Promise<Performed> {
+    const operation = await this.#act(caller, idempotencyKey, id, 'cancellation', body, {
+      takeover: (row) => this.takeover.ofSource(caller, row),
       build: async (row) => {
         await this.#proposed(row);
         const reason = cancellationReasons[body.reason];
         return { code: Operation.CANCEL, parameters: parameters.cancel({ transferId: id, reason }) };
       },
     });
+    this.driver.kick();
+    return operation;
   }
 
   async #act(
@@ -149,23 +160,28 @@ export class TransfersService {
     what: string,
     body: unknown,
     act: {
+      takeover?(row: TransferRow): Promise<Takeover | undefined>;
       build(row: TransferRow): Promise<{ code: number; parameters: Buffer }>;
-      inSameCommit?: Parameters<OperationsService['perform']>[1]['inSameCommit'];
+      inSameCommit?(manager: EntityManager, requestId: Buffer): Promise<void>;
     },
   ): Promise<Performed> {
     actorOf(caller);
-    const { recordId } = await this.views.require(id);
+    const row = await this.views.require(id);
+    // Which ledger it is for follows from the present state, so a replay must find out where it went the first time.
+    const before = act.takeover && (await this.operations.acceptedOn(caller, idempotencyKey));
+    const takeover = before === undefined ? await act.takeover?.(row) : undefined;
+    const inSameCommit = takeover ? takeover.inSameCommit : act.inSameCommit;
     return this.operations.perform(caller, {
       idempotencyKey,
       fingerprint: fingerprintOf('POST', `/v1/transfers/${id.toString('hex')}/${what}`, body),
       type: `transfer-${what}`,
       steps: [
         {
-          network: 'global',
-          build: async () => ({ recordId, ...(await act.build(await this.views.require(id))) }),
+          network: before ?? (takeover?.act ? 'local' : 'global'),
+          build: async () => takeover?.act ?? { recordId: row.recordId, ...(await act.build(row)) },
         },
       ],
-      ...(act.inSameCommit ? { inSameCommit: act.inSameCommit } : {}),
+      ...(inSameCommit ? { inSameCommit: (manager, [requestId]) => inSameCommit(manager, requestId!) } : {}),
     });
   }
 
@@ -177,17 +193,14 @@ export class TransfersService {
   }
 
   async #provenHash(row: TransferRow): Promise<Buffer> {
-    try {
+    return validly(async () => {
       if (row.direction === 'incoming' && !row.hasPackage) await this.delivery.fetch(row);
       const { packageHash } = await this.views.require(row.id);
       const bytes = await this.store.package(row.id);
       if (bytes && row.direction === 'incoming') await this.packages.incoming(row, bytes);
       if (packageHash) return packageHash;
-    } catch (error) {
-      if (!(error instanceof PackageInvalid)) throw error;
-      throw new ProblemError('CONFLICT', { detail: `${error.message} Reject the transfer.`, cause: error });
-    }
-    throw new ProblemError('CONFLICT', { detail: 'The package has not arrived yet.', retryAfter: 2 });
+      throw new ProblemError('CONFLICT', { detail: 'The package has not arrived yet.', retryAfter: 2 });
+    });
   }
 
   async #requireHospital(caller: Caller, hospital: number): Promise<void> {
@@ -195,6 +208,16 @@ export class TransfersService {
       new ProblemError('INVALID_INPUT', { errors: [{ pointer: '/toHospital', message }] });
     if (hospital === caller.hospital) throw wrong('this hospital itself');
     if (!(await this.peers.registered(hospital))) throw wrong('no active hospital of the registry has this number');
+  }
+}
+
+/** @throws ProblemError CONFLICT for a package that isn't valid */
+async function validly<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof PackageInvalid)) throw error;
+    throw new ProblemError('CONFLICT', { detail: `${error.message} Reject the transfer.`, cause: error });
   }
 }
 

@@ -13,6 +13,10 @@ export interface TransferRow {
   actor: Buffer | null;
   principal: Buffer | null;
   acceptanceRequestId: Buffer | null;
+  /** How often somebody else took the transfer over; `actor` is who did last. */
+  takeovers: number;
+  /** The act with which they did. */
+  takeoverRequestId: Buffer | null;
   reason: string | null;
   step: Step;
   outcome: Outcome | null;
@@ -58,8 +62,9 @@ export interface NewOutgoing {
 }
 
 const COLUMNS = `t.id, t.direction, t.record_id AS "recordId", t.peer_hospital::float8 AS "peerHospital", t.version,
-  t.content_hash AS "contentHash", t.actor, t.principal, t.acceptance_request_id AS "acceptanceRequestId", t.reason, t.step,
-  t.outcome, t.problem, t.received_record_id AS "receivedRecordId", t.package IS NOT NULL AS "hasPackage",
+  t.content_hash AS "contentHash", t.actor, t.principal, t.acceptance_request_id AS "acceptanceRequestId",
+  t.takeovers, t.takeover_request_id AS "takeoverRequestId", t.reason, t.step, t.outcome,
+  t.problem, t.received_record_id AS "receivedRecordId", t.package IS NOT NULL AS "hasPackage",
   t.package_hash AS "packageHash", t.delivered_at AS "deliveredAt", t.ttl, t.attempts, t.created_at AS "createdAt",
   t.updated_at AS "updatedAt"`;
 
@@ -175,5 +180,29 @@ export class TransfersStore {
        WHERE id = $1 AND direction = 'incoming'`,
       [id, acceptance.requestId, acceptance.actor, acceptance.principal],
     );
+  }
+
+  /**
+   * Makes somebody else the one who signs what follows, in the commit that stores the act they begin with.
+   * @param taker.seen `takeovers` as it was when that act was decided on
+   * @param taker.unless no act with one of these request ids may have been accepted
+   * @returns false when the transfer has moved on meanwhile: nothing was changed, and the act must not be stored
+   */
+  async takeOver(
+    manager: EntityManager,
+    id: Buffer,
+    taker: { actor: Buffer; principal: Buffer; requestId: Buffer; seen: number; unless: Buffer[] },
+  ): Promise<boolean> {
+    // The lock first: the look at the operations must come after whatever commit it waited for.
+    await manager.query('SELECT 1 FROM gateway.transfer WHERE id = $1 FOR UPDATE', [id]);
+    const [rows]: [unknown[], number] = await manager.query(
+      `UPDATE gateway.transfer SET actor = $2, principal = $3, takeover_request_id = $4, takeovers = takeovers + 1,
+         step = CASE WHEN step <> 'failed' THEN step WHEN direction = 'outgoing' THEN 'unfreezing' ELSE 'opening' END, problem = NULL, attempts = 0,
+         next_attempt_at = now(), updated_at = now()
+       WHERE id = $1 AND takeovers = $5 AND step <> 'done'
+         AND NOT EXISTS (SELECT FROM gateway.operation o WHERE o.request_id = ANY($6)) RETURNING 1`,
+      [id, taker.actor, taker.principal, taker.requestId, taker.seen, taker.unless],
+    );
+    return rows.length > 0;
   }
 }

@@ -7,7 +7,13 @@ export interface OutgoingFacts {
   publication: 'current' | 'missing' | 'ahead';
   /** The act that publishes the next missing version. */
   publish: ActState;
+  /** The ledger would refuse the proposal because its actor isn't related to the record there, and this can be helped. */
+  unrelated: boolean;
+  /** The act by which the record's publisher relates the actor to it. */
+  relate: ActState;
   propose: ActState;
+  /** A records officer called it off before it was proposed. */
+  withdrawn: boolean;
   /** Undefined: the ledger has no such transfer. */
   transfer?: LedgerTransfer;
   /** The peer has confirmed the package. */
@@ -17,15 +23,19 @@ export interface OutgoingFacts {
   complete: ActState;
   expire: ActState;
   unfreeze: ActState;
+  /** Whether the record is still frozen for this transfer. */
+  frozen: boolean;
 }
 
 /**
- * The source's side of a COPY: freeze → publish → propose → deliver → (accepted) → complete → unfreeze. The global ledger decides; every exit ends in unfreeze.
+ * The source's side of a COPY: freeze → publish → relate → propose → deliver → (accepted) → complete → unfreeze. The global ledger decides; every exit ends in unfreeze.
  * Pure: the same facts give the same action, so a driver killed anywhere goes on by looking again.
  */
 export function nextOutgoing(facts: OutgoingFacts): SagaAction {
   const { transfer } = facts;
-  if (facts.unfreeze === 'confirmed') return { do: 'end', step: 'done' };
+  // Refused because it isn't frozen any more: unfrozen by an act that a lost database forgot.
+  const thawed = facts.unfreeze === 'denied' && !facts.frozen && facts.freeze === 'confirmed';
+  if (facts.unfreeze === 'confirmed' || thawed) return { do: 'end', step: 'done' };
   if (!transfer) return beforeProposal(facts);
   if (!transfer.final) return { do: 'wait', step: unsettled[transfer.state] };
   switch (transfer.state) {
@@ -72,9 +82,8 @@ function beforeProposal(facts: OutgoingFacts): SagaAction {
       break;
   }
   // Once an unfreeze was asked for, proposing after all would offer a record that is no longer frozen.
-  if (facts.unfreeze !== 'none') return unwind;
-  if (facts.publication === 'ahead') return unwind;
-  if (facts.publication === 'current') return { do: 'act', act: 'propose', step: 'proposing' };
+  if (facts.withdrawn || facts.unfreeze !== 'none' || facts.publication === 'ahead') return unwind;
+  if (facts.publication === 'current') return relateAndPropose(facts, unwind);
   switch (facts.publish) {
     case 'none':
       return { do: 'act', act: 'publish', step: 'publishing' };
@@ -85,6 +94,36 @@ function beforeProposal(facts: OutgoingFacts): SagaAction {
     case 'failed':
       return unwind;
   }
+}
+
+function relateAndPropose(facts: OutgoingFacts, unwind: SagaAction): SagaAction {
+  const propose = { do: 'act', act: 'propose', step: 'proposing' } as const;
+  if (!facts.unrelated) return propose;
+  switch (facts.relate) {
+    case 'none':
+      return { do: 'act', act: 'relate', step: 'relating' };
+    case 'pending':
+      return { do: 'wait', step: 'relating' };
+    case 'confirmed': // it has ended again: the ledger says so, on record
+      return propose;
+    case 'denied':
+    case 'failed':
+      return unwind;
+  }
+}
+
+/**
+ * How a records officer, who may act without a relation, brings a transfer to its end whoever began it:
+ * 'cancel' what is offered (what is accepted can't be cancelled: the ledger refuses, and the rest goes on in the officer's name), 'unfreeze'
+ * what is not offered (any more), 'later' when an act is under way that decides which, 'ended' when nothing is frozen.
+ */
+export function endingOf(facts: OutgoingFacts): 'cancel' | 'unfreeze' | 'later' | 'ended' {
+  const { transfer, freeze, propose, unfreeze } = facts;
+  if (transfer?.state === 'proposed' || transfer?.state === 'accepted') return 'cancel';
+  if (freeze === 'pending' || propose === 'pending' || unfreeze === 'pending') return 'later';
+  if (freeze !== 'confirmed' || unfreeze === 'confirmed' || !facts.frozen) return 'ended';
+  if (transfer ? !transfer.final : propose === 'confirmed') return 'later';
+  return 'unfreeze';
 }
 
 /** The step whose end is mined but not final yet. */

@@ -44,6 +44,11 @@ export class SagaActs {
     @Inject(NETWORKS) private readonly networks: NetworksConfig,
   ) {}
 
+  /** Whether this gateway can sign in the name of `actor`. */
+  async holds(actor: Buffer): Promise<boolean> {
+    return (await this.keys.privateKeyOf(actor)) !== undefined;
+  }
+
   /**
    * Stores the act, once: a repeat under the same request id changes nothing.
    * @throws ActorKeyMissing, or the database's error

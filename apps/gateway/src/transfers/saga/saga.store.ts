@@ -4,6 +4,7 @@ import { rowsOf } from '../../../../../libs/database/src/transaction.js';
 import type { NetworksConfig } from '../../../../../libs/platform/src/networks.js';
 import { NETWORKS } from '../../core.tokens.js';
 import { GATEWAY_ENV, type GatewayEnv } from '../../gateway.env.js';
+import { related } from '../../policy/standing.sql.js';
 import type { Outcome, Step } from './saga.types.js';
 
 /** What table and chain say of one request id. */
@@ -11,6 +12,8 @@ export interface ActTrace {
   requestId: Buffer;
   network: string;
   operationId: string | null;
+  /** Operation code. */
+  code: number;
   phase: 'accepted' | 'signed' | 'failed' | 'cancelled' | null;
   /** 0: done; else the reason of the refusal. Null: no event yet. */
   outcome: number | null;
@@ -19,10 +22,20 @@ export interface ActTrace {
   final: boolean;
 }
 
-/** Versions of a record on one network. */
-export interface VersionHash {
+/** A record on one network. */
+export interface RecordState {
   version: number;
   contentHash: Buffer;
+  level: number;
+  frozenBy: Buffer | null;
+}
+
+/** Somebody else took the transfer over since it was looked at: to be looked at again. */
+export class TransferTakenOver extends Error {
+  constructor() {
+    super('The transfer was taken over meanwhile.');
+    this.name = 'TransferTakenOver';
+  }
 }
 
 /** A lease outlives the slowest step (a package on its way); a driver that died holds a transfer up no longer than this. */
@@ -83,17 +96,32 @@ export class SagaStore {
     );
   }
 
-  /** Nothing follows. A package of a transfer that came to nothing is of no use to anybody any more. */
+  /**
+   * Nothing follows. A package of a transfer that came to nothing is of no use to anybody any more; one of a transfer that can't go on is,
+   * to whoever takes it over.
+   * @param seen the row as it was when this was decided @throws TransferTakenOver
+   */
   async end(
-    id: Buffer,
+    { id, takeovers }: { id: Buffer; takeovers: number },
     end: { step: 'done' | 'failed'; outcome: Outcome | null; problem: string | null; receivedRecordId: Buffer | null },
   ): Promise<void> {
-    await this.dataSource.query(
+    const rows = await rowsOf(
+      this.dataSource,
       `UPDATE gateway.transfer SET step = $2, outcome = coalesce($3, outcome), problem = $4, received_record_id = $5, lease_until = NULL,
-         package = CASE WHEN $3 = 'completed' AND direction = 'outgoing' THEN package ELSE NULL END, updated_at = now()
-       WHERE id = $1`,
-      [id, end.step, end.outcome, end.problem, end.receivedRecordId],
+         package = CASE WHEN $2 = 'failed' OR ($3 = 'completed' AND direction = 'outgoing') THEN package ELSE NULL END, updated_at = now()
+       WHERE id = $1 AND takeovers = $6 RETURNING 1`,
+      [id, end.step, end.outcome, end.problem, end.receivedRecordId, takeovers],
     );
+    if (rows.length === 0) throw new TransferTakenOver();
+  }
+
+  /** In the commit that stores an act of the saga: it is still in the hands of who signed. @throws TransferTakenOver */
+  async requireSame(manager: EntityManager, { id, takeovers }: { id: Buffer; takeovers: number }): Promise<void> {
+    const rows: unknown[] = await manager.query(
+      'SELECT 1 FROM gateway.transfer WHERE id = $1 AND takeovers = $2 FOR UPDATE',
+      [id, takeovers],
+    );
+    if (rows.length === 0) throw new TransferTakenOver();
   }
 
   async attempts(id: Buffer): Promise<number | undefined> {
@@ -160,7 +188,7 @@ export class SagaStore {
       `UPDATE gateway.transfer t SET next_attempt_at = now()
        FROM (SELECT DISTINCT e.record_id FROM mirror.emr_event e
              WHERE e.network = $1 AND e.sequence > $2 AND e.block_number <= $3
-               AND (e.operation IN (1, 4) OR e.operation BETWEEN 16 AND 31)) e
+               AND (e.operation IN (1, 2, 4) OR e.operation BETWEEN 16 AND 31)) e
        WHERE t.step NOT IN ('done', 'failed') AND t.next_attempt_at > now()
          AND (t.record_id = e.record_id OR t.received_record_id = e.record_id)`,
       [network, sequence, finalNumber],
@@ -184,8 +212,8 @@ export class SagaStore {
   /** What became of acts with these request ids. Only this hospital's: on a shared ledger another may use the same id. */
   async traces(requestIds: Buffer[]): Promise<ActTrace[]> {
     return this.dataSource.query(
-      `SELECT r.id AS "requestId", coalesce(e.network, o.network) AS network, o.id AS "operationId", o.phase, e.outcome,
-         e.sequence::text AS sequence, e.block_hash AS "blockHash", coalesce(e.block_number <= c.final_number, false) AS final
+      `SELECT r.id AS "requestId", coalesce(e.network, o.network) AS network, o.id AS "operationId",
+         coalesce(e.operation, o.code) AS code, o.phase, e.outcome, e.sequence::text AS sequence, e.block_hash AS "blockHash", coalesce(e.block_number <= c.final_number, false) AS final
        FROM unnest($1::bytea[]) AS r(id)
        LEFT JOIN mirror.emr_event e ON e.request_id = r.id AND e.hospital = $2
        LEFT JOIN mirror.cursor c ON c.network = e.network
@@ -195,23 +223,24 @@ export class SagaStore {
     );
   }
 
-  /** The record's versions on the local network, oldest first. */
-  localVersions(recordId: Buffer): Promise<VersionHash[]> {
-    return this.dataSource.query(
-      `SELECT version, content_hash AS "contentHash" FROM mirror.record_version
-       WHERE network = $1 AND record_id = $2 ORDER BY version`,
-      [this.#local, recordId],
-    );
-  }
-
   /** The record as published on the global network. */
-  async published(recordId: Buffer): Promise<(VersionHash & { level: number }) | undefined> {
+  async published(recordId: Buffer): Promise<RecordState | undefined> {
     return this.#record(this.#global, recordId);
   }
 
-  /** The record on the local network, with the address of its subject. */
-  async local(recordId: Buffer): Promise<(VersionHash & { level: number; subject: Buffer }) | undefined> {
+  /** The record on the local network. */
+  async local(recordId: Buffer): Promise<RecordState | undefined> {
     return this.#record(this.#local, recordId);
+  }
+
+  /** Whether an actor is related to the record on the global network now, and who opened it there. */
+  async standing(recordId: Buffer, actor: Buffer): Promise<{ related: boolean; publisher: Buffer | null }> {
+    const rows: { related: boolean; publisher: Buffer | null }[] = await this.dataSource.query(
+      `SELECT ${related('$1', '$2', '$3')} AS related, (SELECT v.actor FROM mirror.record_version v
+         WHERE v.network = $1 AND v.record_id = $2 AND v.version = 1) AS publisher`,
+      [this.#global, recordId, actor],
+    );
+    return rows[0]!;
   }
 
   /** The token commitment of the act that a person asked for, which the acts that follow from it repeat. */
@@ -242,12 +271,10 @@ export class SagaStore {
     return rows[0]?.roles ?? 0;
   }
 
-  async #record(
-    network: string,
-    recordId: Buffer,
-  ): Promise<(VersionHash & { level: number; subject: Buffer }) | undefined> {
-    const rows: (VersionHash & { level: number; subject: Buffer })[] = await this.dataSource.query(
-      `SELECT version, content_hash AS "contentHash", level, subject FROM mirror.record WHERE network = $1 AND record_id = $2`,
+  async #record(network: string, recordId: Buffer): Promise<RecordState | undefined> {
+    const rows: RecordState[] = await this.dataSource.query(
+      `SELECT version, content_hash AS "contentHash", level, frozen_by AS "frozenBy" FROM mirror.record
+       WHERE network = $1 AND record_id = $2`,
       [network, recordId],
     );
     return rows[0];

@@ -26,6 +26,7 @@ export type Outcome = keyof typeof unfreezeOutcome;
 export type Step =
   | 'freezing'
   | 'publishing'
+  | 'relating'
   | 'proposing'
   | 'delivering'
   | 'awaiting-acceptance'
@@ -41,7 +42,7 @@ export type Step =
   | 'failed';
 
 /** Acts that the saga itself accepts; the freeze and the acceptance are asked for by people. */
-export type SagaAct = 'publish' | 'propose' | 'complete' | 'expire' | 'unfreeze' | 'open';
+export type SagaAct = 'publish' | 'relate' | 'propose' | 'complete' | 'expire' | 'unfreeze' | 'open';
 
 export type SagaAction =
   | { do: 'wait'; step: Step }
