@@ -44,7 +44,8 @@ describe('problems', () => {
     expect(toProblem(new Error('Connection terminated unexpectedly')).code).toBe('DATABASE_UNAVAILABLE');
     // As Node makes it: no word of Postgres in its stack.
     const refused = Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED', syscall: 'connect' });
-    refused.stack = 'Error: connect ECONNREFUSED\n    at TCPConnectWrap.afterConnect [as oncomplete] (node:net:1611:16)';
+    refused.stack =
+      'Error: connect ECONNREFUSED\n    at TCPConnectWrap.afterConnect [as oncomplete] (node:net:1611:16)';
     expect(toProblem(refused).code).toBe('DATABASE_UNAVAILABLE');
     expect(toProblem(Object.assign(new Error('x'), { code: 'ENOENT', syscall: 'open' })).code).toBe('INTERNAL');
     const rpc = Object.assign(new Error('x', { cause: refused }), { name: 'RpcError', retryable: true });
