@@ -27,7 +27,7 @@ export interface E2eStack {
   restart(): Promise<void>;
   /** Stops everything; the state folder stays. */
   stop(): Promise<void>;
-  /** Stops everything and removes the state folder. */
+  /** Stops everything and removes the state folder; EMR_E2E_KEEP=1 leaves it for whoever looks into a failure. */
   remove(): Promise<void>;
 }
 
@@ -65,6 +65,7 @@ export async function startHospitals(
     stop: () => e2e.stack.stop(),
     async remove() {
       await e2e.stack?.stop();
+      if (process.env.EMR_E2E_KEEP) return console.info(`kept: ${dir}`);
       await stopLeftovers(layout, logger);
       await removePostgres(layout.postgres.dir);
       await rm(dir, { recursive: true, force: true });

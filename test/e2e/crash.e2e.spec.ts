@@ -1,0 +1,103 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { bundle } from './bundle.builder.js';
+import { Dice } from './crash/dice.js';
+import { type Kill, killAtRandom, targets } from './crash/kills.js';
+import { type Load, offerLoad, told } from './crash/load.js';
+import { judge, type Verdict } from './crash/oracle.js';
+import { type E2eStack, startHospitals } from './hospitals.js';
+import { expectStatus } from './user.js';
+
+/**
+ * SIGKILL of gateway, indexer, Postgres and the sealing node at random moments under load: no act lost, none doubled, nothing
+ * confirmed taken back. The kills follow from a seed; what they hit does not, so a red run is worth its state folder.
+ */
+const SEED = Number(process.env.EMR_CRASH_SEED ?? 20_260_101);
+const ROUNDS = Number(process.env.EMR_CRASH_ROUNDS ?? 3);
+const CLIENTS = 8;
+const CANARY = 'Zaunkoenigin';
+
+let e2e: E2eStack;
+let kills: Kill[];
+let load: Load;
+let verdict: Verdict;
+
+beforeAll(async () => {
+  e2e = await startHospitals();
+  const clinician = e2e.a.user('clinician.a');
+  const records = new Map<string, Buffer>();
+  for (const name of ['one', 'two', 'three', 'four']) {
+    const bytes = bundle({ id: name, family: CANARY, kilobytes: 8 });
+    records.set(await clinician.open(`crash-${name}`, bytes), bytes);
+  }
+  const stopping = new AbortController();
+  const offered = offerLoad({
+    ...{ hospital: e2e.a, records, clients: CLIENTS, seed: SEED, canary: CANARY, stop: stopping.signal },
+  });
+  offered.catch(() => undefined); // awaited below
+  try {
+    kills = await killAtRandom(e2e, new Dice(SEED), ROUNDS);
+    await Promise.all([e2e.a.gateway.ready(90_000), e2e.a.indexer.ready(90_000)]);
+  } finally {
+    stopping.abort();
+  }
+  load = await offered;
+  await drain(load);
+  verdict = await judge(e2e.a, load.acts);
+  const { events, operations, transactions } = verdict;
+  console.info(
+    `seed ${SEED}: ${kills.length} kills, ${load.acts.length} acts; on the chain ${events} events in ${transactions} transactions for ${operations} operations; answers ${JSON.stringify(load.counts)}`,
+  );
+}, 420_000);
+afterAll(() => e2e?.remove());
+
+/** Asks for each act that hadn't ended until it has. */
+async function drain({ acts }: Load): Promise<void> {
+  const final = ['confirmed', 'denied', 'failed', 'cancelled'];
+  for (const act of acts) {
+    if (act.operationId === undefined || final.includes(act.state ?? '')) continue;
+    const user = e2e.a.user(act.kind === 'refused' ? 'clinician.c' : 'clinician.a');
+    const path = `/v1/operations/${act.operationId}`;
+    const { json } = await user.until(path, (answer) => final.includes(answer.json?.state), 60_000);
+    told(load, act, json);
+  }
+}
+
+test('everything was killed, and acts were carried all the while', () => {
+  for (const target of targets) expect(kills.filter((kill) => kill.target === target).length).toBe(ROUNDS);
+  expect(load.acts.filter(({ tries }) => tries > 1).length).toBeGreaterThan(5);
+  expect(load.acts.length).toBeGreaterThan(100);
+});
+
+test('every key got its answer, and no answer was unheard of or contradicted another', () => {
+  expect(load.wrong).toEqual([]);
+  expect(load.acts.filter(({ requestId }) => requestId === undefined)).toEqual([]);
+});
+
+test('each accepted act has one effect, nonces have no gap, what was told is true, the mirror is the chain', () => {
+  expect(verdict.wrong).toEqual([]);
+});
+
+test('the audit is whole, and every record gives back its bytes', async () => {
+  const { json } = expectStatus(await e2e.a.user('auditor.a').get('/v1/audit/integrity'), 200);
+  for (const network of json.networks) expect(network).toMatchObject({ gaps: [], stoppedReason: null });
+  const clinician = e2e.a.user('clinician.a');
+  for (const [recordId, bytes] of load.opened) {
+    expect(expectStatus(await clinician.look(recordId), 201).bytes.equals(bytes)).toBe(true);
+  }
+});
+
+test('what the programs wrote down while they were killed names nobody', async () => {
+  const { logs, nodes } = e2e.a.layout;
+  const files = (await readdir(logs)).map((name) => join(logs, name));
+  files.push(join(nodes.local, 'geth.log'), join(e2e.stack.layout.postgres.dir, 'postgres.log'));
+  let read = 0;
+  for (const file of files) {
+    const text = await readFile(file, 'utf8').catch(() => undefined);
+    if (text === undefined) continue;
+    read += 1;
+    expect([file, text.includes(CANARY), text.includes('urn:e2e:mrn')]).toEqual([file, false, false]);
+  }
+  expect(read).toBeGreaterThanOrEqual(3);
+});
