@@ -1,4 +1,4 @@
-import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -69,5 +69,46 @@ describe('the cache folder', () => {
     expect(cacheDirectory({ EMR_CACHE_DIR: '/c', XDG_CACHE_HOME: '/x' })).toBe('/c');
     expect(cacheDirectory({ XDG_CACHE_HOME: '/x' })).toBe('/x/emr-gateway');
     expect(cacheDirectory({})).toMatch(/\.cache\/emr-gateway$/);
+  });
+});
+
+describe('building a geth', () => {
+  const toolchain = async (script: string) => {
+    await mkdir(join(dir, 'bin'), { recursive: true });
+    await writeFile(
+      join(dir, 'bin', 'go'),
+      `#!/bin/sh\nif [ "$1" = version ]; then echo go version go1.24.1; exit 0; fi\n${script}\n`,
+    );
+    await chmod(join(dir, 'bin', 'go'), 0o755);
+    return { PATH: `${join(dir, 'bin')}:/usr/bin:/bin`, EMR_CACHE_DIR: join(dir, 'cache') };
+  };
+  const geth = `printf '#!/bin/sh\\necho Version: 1.13.15-stable\\n' > "$GOBIN/geth"; chmod +x "$GOBIN/geth"`;
+
+  it('puts it into the cache once, with the flag newer linkers need', async () => {
+    const env = await toolchain(`echo "$@" >> ${dir}/calls; ${geth}`);
+    const path = join(dir, 'cache', 'geth-1.13.15', 'geth');
+    const both = await Promise.all([findGeth({ env, logger }), findGeth({ env, logger })]);
+    expect(both).toEqual([
+      { path, version: '1.13.15' },
+      { path, version: '1.13.15' },
+    ]);
+    const calls = (await readFile(join(dir, 'calls'), 'utf8')).trim().split('\n');
+    expect(calls).toEqual([
+      'install -v -trimpath -ldflags=-checklinkname=0 github.com/ethereum/go-ethereum/cmd/geth@v1.13.15',
+    ]);
+  });
+
+  it('that fails leaves nothing behind and says why', async () => {
+    const env = await toolchain('echo "no space left" >&2; exit 1');
+    expect(await findGeth({ env, logger })).toBeUndefined();
+    expect(warnings.join()).toContain('no space left');
+    expect(await readdir(join(dir, 'cache'))).toEqual([]);
+  });
+
+  it('ends when it is given up', async () => {
+    const env = await toolchain('exec sleep 60');
+    const signal = AbortSignal.timeout(300);
+    await expect(findGeth({ env, logger, signal })).rejects.toThrow();
+    expect(await readdir(join(dir, 'cache'))).toEqual([]);
   });
 });

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { access, constants, mkdir, rename, rm, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { takeLock } from './process-lock.js';
 
 /** What takes a line of progress for a person to read. */
 export interface Logger {
@@ -45,12 +46,15 @@ export async function gethVersion(path: string): Promise<string | undefined> {
 /**
  * A geth that can seal Clique: $GETH_BIN, `geth` on the PATH, the cached build, else one made with the Go toolchain.
  * @returns undefined when there is none and none can be built; the reason has been logged
+ * @throws the reason of `signal`, when that ends a build
  */
 export async function findGeth(options: {
   env: NodeJS.ProcessEnv;
   logger: Logger;
   /** false: only look, never build */
   build?: boolean;
+  /** gives a build up */
+  signal?: AbortSignal;
 }): Promise<GethBinary | undefined> {
   const { env, logger } = options;
   const cached = join(cacheDirectory(env), `geth-${GETH_VERSION}`, 'geth');
@@ -71,10 +75,15 @@ export async function findGeth(options: {
     );
   }
   if (options.build === false) return undefined;
-  return buildGeth(cached, env, logger);
+  return buildGeth(cached, env, logger, options.signal);
 }
 
-async function buildGeth(target: string, env: NodeJS.ProcessEnv, logger: Logger): Promise<GethBinary | undefined> {
+async function buildGeth(
+  target: string,
+  env: NodeJS.ProcessEnv,
+  logger: Logger,
+  signal?: AbortSignal,
+): Promise<GethBinary | undefined> {
   const [go] = await onPath('go', env);
   if (!go) {
     logger.warn(`no geth that can seal Clique, and no Go toolchain to build geth ${GETH_VERSION} with`);
@@ -86,7 +95,7 @@ async function buildGeth(target: string, env: NodeJS.ProcessEnv, logger: Logger)
     Number(goVersion?.[2] ?? 0) >= 23 || Number(goVersion?.[1] ?? 1) > 1 ? ['-ldflags=-checklinkname=0'] : [];
 
   await mkdir(join(target, '..', '..'), { recursive: true });
-  return withBuildLock(`${join(target, '..')}.lock`, logger, async () => {
+  return withBuildLock(`${join(target, '..')}.lock`, logger, signal, async () => {
     const already = (await isExecutable(target)) ? await gethVersion(target) : undefined;
     if (already) return { path: target, version: already };
 
@@ -105,12 +114,14 @@ async function buildGeth(target: string, env: NodeJS.ProcessEnv, logger: Logger)
       const result = await run(go, ['install', '-v', '-trimpath', ...flags, MODULE], {
         // go says "cannot install, GOBIN must be an absolute path" otherwise; other settings (proxy, cache) stay the user's
         env: { ...env, GOBIN: partial, GOFLAGS: env.GOFLAGS ?? '', GO111MODULE: 'on' },
-        timeoutMs: 15 * 60_000,
+        timeoutMs: 30 * 60_000,
+        signal,
         onLine: (line) => {
           lastLine = line;
           if (/^[\w.-]+(\/[\w.@-]+)*$/.test(line)) packages += 1;
         },
       });
+      signal?.throwIfAborted();
       if (result.code !== 0) {
         logger.warn(`geth could not be built: ${lastLine || `go ended with ${result.code}`}`);
         return undefined;
@@ -131,29 +142,20 @@ async function buildGeth(target: string, env: NodeJS.ProcessEnv, logger: Logger)
   });
 }
 
-/** Only one process builds; the others wait for it. A lock older than a build can last is a dead process's. */
-async function withBuildLock<T>(lock: string, logger: Logger, work: () => Promise<T>): Promise<T> {
+/** Only one process builds; the others wait for it. */
+async function withBuildLock<T>(
+  file: string,
+  logger: Logger,
+  signal: AbortSignal | undefined,
+  work: () => Promise<T>,
+): Promise<T> {
   for (let said = false; ; ) {
-    try {
-      await mkdir(lock);
-      break;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-      const age = Date.now() - ((await stat(lock).catch(() => undefined))?.mtimeMs ?? Date.now());
-      if (age > 16 * 60_000) await rm(lock, { recursive: true, force: true });
-      if (!said) logger.info('another process is building geth; waiting for it');
-      said = true;
-      await new Promise((resolve) => setTimeout(resolve, 1_000));
-    }
-  }
-  const release = () => rm(lock, { recursive: true, force: true });
-  const onSignal = () => void release();
-  process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
-  try {
-    return await work();
-  } finally {
-    process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
-    await release();
+    const lock = takeLock(file);
+    if (lock.holder === undefined) return work().finally(lock.release);
+    if (!said) logger.info(`process ${lock.holder} is building geth; waiting for it`);
+    said = true;
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    signal?.throwIfAborted();
   }
 }
 
@@ -180,7 +182,7 @@ async function isExecutable(path: string): Promise<boolean> {
 export function run(
   command: string,
   args: string[],
-  options: { env?: NodeJS.ProcessEnv; timeoutMs: number; onLine?: (line: string) => void },
+  options: { env?: NodeJS.ProcessEnv; timeoutMs: number; onLine?: (line: string) => void; signal?: AbortSignal },
 ): Promise<{ code: number | null; output: string }> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { env: options.env ?? process.env, stdio: ['ignore', 'pipe', 'pipe'] });
@@ -195,6 +197,8 @@ export function run(
     };
     child.stdout.on('data', take);
     child.stderr.on('data', take);
+    const giveUp = () => child.kill('SIGTERM');
+    options.signal?.addEventListener('abort', giveUp, { once: true });
     const timer = setTimeout(() => {
       child.kill('SIGKILL');
       reject(new Error(`${command} ${args[0] ?? ''} took longer than ${options.timeoutMs / 1000} s`));
@@ -205,6 +209,7 @@ export function run(
     });
     child.once('close', (code) => {
       clearTimeout(timer);
+      options.signal?.removeEventListener('abort', giveUp);
       resolve({ code, output });
     });
   });

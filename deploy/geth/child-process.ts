@@ -102,6 +102,7 @@ export async function stopLeftover(pidFile: string, mark: string, graceMs = 20_0
 
 /** Whether a process runs under this id (a zombie doesn't count). */
 export function isAlive(pid: number): boolean {
+  if (!Number.isSafeInteger(pid) || pid < 1) return false; // 0 would mean our own group
   try {
     process.kill(pid, 0);
   } catch (error) {

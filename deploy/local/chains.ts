@@ -49,6 +49,7 @@ export async function startChains(
   setups: HospitalSetup[],
   geth: GethBinary | undefined,
   logger: Logger,
+  signal?: AbortSignal,
 ): Promise<Chains> {
   const running: RunningNode[] = [];
   const stop = async () => {
@@ -58,7 +59,7 @@ export async function startChains(
     const locals: RunningNode[] = [];
     const globals: RunningNode[] = [];
     const nodes = geth
-      ? await startGeth(setups, geth, logger, running)
+      ? await startGeth(setups, geth, logger, running, signal)
       : await startAnvils(layout, setups, logger, running);
     locals.push(...nodes.locals);
     globals.push(...nodes.globals);
@@ -109,11 +110,22 @@ export async function startChains(
   }
 }
 
+/** Waits for `work`, but no longer than until `signal` says stop. @throws the signal's reason */
+export async function unlessAborted<T>(work: Promise<T>, signal?: AbortSignal): Promise<T> {
+  signal?.throwIfAborted();
+  work.catch(() => {}); // heard through the race, if at all
+  const aborted = new Promise<never>((_, reject) => {
+    signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
+  return Promise.race([work, aborted]);
+}
+
 async function startGeth(
   setups: HospitalSetup[],
   geth: GethBinary,
   logger: Logger,
   running: RunningNode[],
+  signal?: AbortSignal,
 ): Promise<{ locals: RunningNode[]; globals: RunningNode[] }> {
   const supervised: SupervisedNode[] = [];
   const globals: SupervisedNode[] = [];
@@ -149,7 +161,7 @@ async function startGeth(
     locals.push(await start(setup, 'local'));
     others.push(await start(setup, 'global'));
   }
-  await Promise.all(supervised.map((node) => node.ready));
+  await unlessAborted(Promise.all(supervised.map((node) => node.ready)), signal);
   return { locals, globals: others };
 }
 

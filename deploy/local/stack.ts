@@ -4,7 +4,7 @@ import { migrate } from '../../libs/database/src/migrate.js';
 import { findAnvil } from '../geth/anvil.js';
 import { findGeth, type GethBinary, type Logger } from '../geth/binary.js';
 import { stopLeftover } from '../geth/child-process.js';
-import { type Chains, type HospitalSetup, startChains } from './chains.js';
+import { type Chains, type HospitalSetup, startChains, unlessAborted } from './chains.js';
 import { type HospitalLayout, portNames, projectRoot, type StackLayout } from './layout.js';
 import { assertPortsFree } from './ports.js';
 import { createHospitalDatabase, type HospitalDatabase, type PostgresServer, startPostgres } from './postgres.js';
@@ -87,15 +87,15 @@ export async function startStack(options: StackOptions): Promise<RunningStack> {
     }
 
     logger.info(geth ? `starting four geth ${geth.version} nodes` : 'starting three Anvil nodes');
-    const chains = await startChains(layout, setups, geth, logger);
+    const chains = await startChains(layout, setups, geth, logger, signal);
     started.push(chains);
     signal?.throwIfAborted();
 
     const hospitals = await Promise.all(
       setups.map((setup, index) => startHospital(setup, index, chains, options, started)),
     );
-    await Promise.all(hospitals.flatMap(({ gateway, indexer }) => [gateway.ready(), indexer.ready()]));
-    signal?.throwIfAborted();
+    const ready = Promise.all(hospitals.flatMap(({ gateway, indexer }) => [gateway.ready(), indexer.ready()]));
+    await unlessAborted(ready, signal);
     return { layout, chainKind: chains.kind, gethVersion: geth?.version, hospitals, postgres, chains, stop };
   } catch (error) {
     await stop();
@@ -104,7 +104,7 @@ export async function startStack(options: StackOptions): Promise<RunningStack> {
 }
 
 async function gethOrAnvil(options: StackOptions): Promise<GethBinary | undefined> {
-  const geth = await findGeth({ env: options.env, logger: options.logger });
+  const geth = await findGeth({ env: options.env, logger: options.logger, signal: options.signal });
   if (geth) {
     options.logger.info(`geth ${geth.version}: ${geth.path}`);
     return geth;

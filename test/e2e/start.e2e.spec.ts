@@ -105,7 +105,7 @@ describe('npm start', () => {
     expect(output).not.toMatch(/! .*quarantin/);
     expect(left.some(isAlive)).toBe(false);
     expect(await pids()).toEqual([]);
-  });
+  }, 400_000);
 
   it('resumes with nothing lost and nothing doubled, and Ctrl-C ends everything', async () => {
     const third = start();
