@@ -1,11 +1,11 @@
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { performance } from 'node:perf_hooks';
 import { Latencies } from '../deploy/local/demo/client.js';
 import { introduce, type People, peopleOf } from '../deploy/local/demo/people.js';
 import { openRecord, readSamples, type SampleRecord } from '../deploy/local/demo/records.js';
 import { layoutOf } from '../deploy/local/layout.js';
-import { removePostgres } from '../deploy/local/postgres.js';
-import { type RunningHospital, type RunningStack, startStack, stopLeftovers } from '../deploy/local/stack.js';
+import { removeState } from '../deploy/local/main.js';
+import { type RunningHospital, type RunningStack, startStack } from '../deploy/local/stack.js';
 import { lockState } from '../deploy/local/state-lock.js';
 import { addressOf, newKey } from '../libs/chain-client/src/keys/secp256k1.js';
 import { toHex } from '../libs/platform/src/bytes.js';
@@ -37,9 +37,7 @@ export async function withBench<T>(options: BenchOptions, measure: (bench: Bench
   const layout = layoutOf(options.state, options.base);
   let stack: RunningStack | undefined;
   try {
-    await stopLeftovers(layout, logger);
-    await removePostgres(layout.postgres.dir);
-    for (const { dir } of layout.hospitals) await rm(dir, { recursive: true, force: true });
+    await removeState(options.state, options.base, logger);
     stack = await startStack({
       ...{ layout, base: options.base, logger, env: process.env, signal: stopping.signal },
       // A rate limit guards against one client taking everything; here one client is the measurement.

@@ -71,7 +71,7 @@ export async function run(args: string[]): Promise<number> {
 }
 
 /** Everything of an earlier start but the lock we hold. */
-async function removeState(dir: string, base: number, logger: Logger): Promise<void> {
+export async function removeState(dir: string, base: number, logger: Logger): Promise<void> {
   const layout = layoutOf(dir, base);
   await stopLeftovers(layout, logger);
   await removePostgres(layout.postgres.dir);
