@@ -10,7 +10,7 @@ export interface Kill {
 }
 
 /** How long the programs have to be of use again before the next kill comes anyhow. */
-const RECOVERY_MS = 10_000;
+const RECOVERY_MS = 20_000;
 
 /**
  * SIGKILL at random moments to each of hospital A's gateway, indexer, local node and Postgres, `rounds` times each; now and

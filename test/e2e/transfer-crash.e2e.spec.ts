@@ -1,0 +1,52 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { bundle } from './bundle.builder.js';
+import { type E2eHospital, type E2eStack, startHospitals } from './hospitals.js';
+import { expectStatus } from './user.js';
+
+/** SIGKILL of gateways in the middle of a transfer: it goes on where it was, and each of its acts happens once. */
+
+let e2e: E2eStack;
+beforeAll(async () => {
+  e2e = await startHospitals();
+});
+afterAll(() => e2e?.remove());
+
+/** Kills a gateway; its supervisor starts it again. */
+async function kill(hospital: E2eHospital): Promise<void> {
+  const pid = hospital.gateway.pid();
+  process.kill(pid, 'SIGKILL');
+  for (const deadline = Date.now() + 30_000; hospital.gateway.pid() === pid && Date.now() < deadline; ) {
+    await new Promise((wake) => setTimeout(wake, 20));
+  }
+  await hospital.gateway.ready(60_000);
+}
+
+test('killed after the freeze, and both after the acceptance, a transfer ends with one copy and the record unfrozen', async () => {
+  const { a, b } = e2e;
+  const [sender, receiver] = [a.user('clinician.a'), b.user('clinician.b')];
+  const content = bundle({ id: 'crash', kilobytes: 8 });
+  const record = await sender.open('transfer-crash', content);
+
+  const proposed = await sender.post(`/v1/emrs/${record}/transfers`, { toHospital: 2, mode: 'copy' });
+  const path = expectStatus(proposed, 201).headers.get('location') as string;
+  await kill(a);
+  await receiver.until(path, ({ status, json }) => status === 200 && json.packageReceived);
+  expectStatus(await receiver.post(`${path}/acceptance`), 200);
+  await Promise.all([kill(a), kill(b)]);
+
+  const ended = ({ status, json }: { status: number; json: { step: string } }) =>
+    status === 200 && json.step === 'done';
+  const received = await receiver.until(path, ended);
+  const sent = await sender.until(path, ended);
+  expect([sent.json.state, received.json.state]).toEqual(['completed', 'completed']);
+  expect((await sender.get(`/v1/emrs/${record}`)).json.frozenBy).toBeNull();
+  const read = expectStatus(await receiver.look(received.json.receivedRecordId), 201);
+  expect(read.bytes.equals(content)).toBe(true);
+
+  const auditor = a.user('auditor.a');
+  const trail = await auditor.get(`/v1/audit/events?recordId=${record}&limit=100`);
+  const types = expectStatus(trail, 200).json.items.map(({ type }: { type: string }) => type);
+  const once = ['RecordFrozen', 'TransferProposed', 'TransferAccepted', 'TransferCompleted', 'RecordUnfrozen'];
+  for (const type of once) expect([type, types.filter((it: string) => it === type).length]).toEqual([type, 1]);
+  expect(types).not.toContain('AccessDenied');
+});
