@@ -48,6 +48,8 @@ describe('problems', () => {
       'Error: connect ECONNREFUSED\n    at TCPConnectWrap.afterConnect [as oncomplete] (node:net:1611:16)';
     expect(toProblem(refused).code).toBe('DATABASE_UNAVAILABLE');
     expect(toProblem(Object.assign(new Error('x'), { code: 'ENOENT', syscall: 'open' })).code).toBe('INTERNAL');
+    const released = Object.assign(new Error('x'), { name: 'QueryRunnerProviderAlreadyReleasedError' });
+    expect(toProblem(released).code).toBe('DATABASE_UNAVAILABLE');
     const rpc = Object.assign(new Error('x', { cause: refused }), { name: 'RpcError', retryable: true });
     expect(toProblem(rpc).code).toBe('CHAIN_UNAVAILABLE');
   });

@@ -75,8 +75,8 @@ export function isDatabaseUnavailable(error: unknown): boolean {
   const ofSocket = typeof syscall === 'string' && /^(connect|read|write|getaddrinfo)$/.test(syscall);
   const fromDriver = ofSocket || error.name === 'QueryFailedError';
   if (typeof code === 'string' && (databaseCodes.test(code) || (socketCodes.has(code) && fromDriver))) return true;
-  // TypeORM's word for a connection that broke between two statements of a transaction.
-  if (error.name === 'QueryRunnerAlreadyReleasedError') return true;
+  // TypeORM's words for a connection that broke between two statements of a transaction.
+  if (/^QueryRunner(Provider)?AlreadyReleasedError$/.test(error.name)) return true;
   if (error instanceof AggregateError) return error.errors.some(isDatabaseUnavailable);
   return (
     /Connection terminated|timeout exceeded when trying to connect|Cannot use a pool after|not queryable|Client was closed/.test(
