@@ -59,6 +59,8 @@ export async function run(args: string[]): Promise<number> {
       await signalled;
     }
   } catch (error) {
+    // A Ctrl-C reaches what we wait for as well as us, and its failure may be heard first.
+    await new Promise((next) => setTimeout(next, 50));
     if (!stopping.signal.aborted) failure = error as Error;
   }
   if (failure) process.stderr.write(`\nThis did not work: ${failure.message}\n`);
