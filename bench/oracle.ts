@@ -19,7 +19,8 @@ export async function effectsOnChain(hospital: RunningHospital): Promise<Map<str
       const to = from + PAGE - 1n < tip ? from + PAGE - 1n : tip;
       for (const log of await reader.logs(network.contract, from, to)) {
         const event = decodeEvent(log);
-        if (!event || !isSequenced(event)) continue;
+        // What the deployment itself wrote answers no request: hospital 0.
+        if (!event || !isSequenced(event) || event.hospital === 0) continue;
         const id = toHex(event.requestId);
         effects.set(id, (effects.get(id) ?? 0) + 1);
       }
