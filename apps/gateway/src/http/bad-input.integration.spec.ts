@@ -78,6 +78,7 @@ describe('a body', () => {
     ['without a field', { subject: 'x' }, 400, 'INVALID_INPUT'],
     ['with an unknown field', { ...registration, hospital: 2 }, 400, 'INVALID_INPUT'],
     ['with an over-long string', { ...registration, subject: 'x'.repeat(300) }, 400, 'INVALID_INPUT'],
+    ['with a role the issuer may not hand out', { ...registration, roles: ['device'] }, 400, 'INVALID_INPUT'],
     ['with an unknown role', { ...registration, roles: ['wizard'] }, 400, 'INVALID_INPUT'],
     ['with an address of the wrong shape', { ...registration, address: '0x12' }, 400, 'INVALID_INPUT'],
     ['that is a list', [], 400, 'INVALID_INPUT'],
@@ -138,6 +139,20 @@ describe('a request', () => {
     const response = await ask(ACTORS, { method: 'DELETE' });
     expect(response.headers.get('allow')).toBe('GET, HEAD, POST');
     await expectProblem(response, 405, 'METHOD_NOT_ALLOWED');
+  });
+
+  it.each([
+    ['/v1/emrs', ['emrs', 1.5, 'ab'.repeat(32)]],
+    ['/v1/emrs', ['emrs', 1e300, 'ab'.repeat(32)]],
+    [`/v1/emrs/0x${'00'.repeat(32)}/grants`, ['grants', 0.1, 'ab'.repeat(32)]],
+    ['/v1/operations', ['operations', '9999999999999999999']],
+    ['/v1/admin/users', ['users', 'a\u0000']],
+    ['/v1/transfers', ['transfers', '2026-02-31 10:00:00+00', 'ab'.repeat(32)]],
+    ['/v1/transfers', ['transfers', '1111111111111', 'ab'.repeat(32)]],
+  ])('of %s with a forged cursor never gets as far as the database', async (path, key) => {
+    const token = await gateway.token('admin.a', ['admin', 'auditor']);
+    const cursor = Buffer.from(JSON.stringify(key)).toString('base64url');
+    await expectProblem(await ask(`${path}?cursor=${cursor}`, { token }), 400, 'INVALID_CURSOR');
   });
 
   it('with ids, cursors or parameters of the wrong shape is refused', async () => {

@@ -19,9 +19,13 @@ const BODY_LIMIT = 100_000;
 /** Failed authentications an address may cause in a minute before it is told to wait. */
 const FAILURES_PER_MINUTE = 300;
 
-/** Server options under which nothing is answered by anything but a problem document. */
-export function serverOptions(logger: Logger): FastifyServerOptions {
+/**
+ * Server options under which nothing is answered by anything but a problem document.
+ * @param trustedProxies addresses or networks whose X-Forwarded-For says who the client is; nobody else's does
+ */
+export function serverOptions(logger: Logger, trustedProxies?: string[]): FastifyServerOptions {
   return {
+    ...(trustedProxies ? { trustProxy: trustedProxies } : {}),
     loggerInstance: logger,
     // One line per answer is written by the edge; Fastify's own would show URLs.
     logController: new LogController({ disableRequestLogging: true }),
@@ -46,7 +50,7 @@ export function serverOptions(logger: Logger): FastifyServerOptions {
 }
 
 /** What isn't HTTP never becomes a request: answered on the socket. */
-function answerBrokenRequest(error: Error & { code?: string }, socket: Socket): void {
+export function answerBrokenRequest(error: Error & { code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy(error);
   const code: ErrorCode =
     error.code === 'HPE_HEADER_OVERFLOW'
@@ -77,6 +81,8 @@ export interface EdgeSettings {
   contentLimit: number;
   /** Sets `request.caller`, or throws ProblemError. Not called on public routes. */
   authenticate(request: FastifyRequest, reply: FastifyReply): Promise<void>;
+  /** Whether the request's token was found good before. */
+  isKnown?(request: FastifyRequest): boolean;
   observe?(route: string, method: string, status: number, seconds: number): void;
 }
 
@@ -116,7 +122,8 @@ export function installEdge(instance: FastifyInstance, settings: EdgeSettings): 
   instance.addHook('onRequest', async (request, reply) => {
     const { roles } = request.routeOptions.config;
     if (roles !== 'public') {
-      const wait = failures.exhausted(request.ip);
+      // Many people may share an address; one of them who guesses must not lock out the others.
+      const wait = settings.isKnown?.(request) ? undefined : failures.exhausted(request.ip);
       if (wait !== undefined) throw new ProblemError('TOO_MANY_REQUESTS', { retryAfter: wait });
       try {
         await settings.authenticate(request, reply);

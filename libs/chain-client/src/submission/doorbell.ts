@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createPostgresBackend, createRedisBackend, type Queue, type Worker, withBackend } from 'bullmq';
 import { Redis } from 'ioredis';
+import pg from 'pg';
 import type { Logger } from '../../../platform/src/logger.js';
 
 export interface DoorbellOptions {
@@ -21,6 +22,15 @@ const SCHEMA = 'bullmq';
 const JOB = { removeOnComplete: true, removeOnFail: 100 };
 const LOG_AGAIN_MS = 30_000;
 const CLOSE_MS = 3_000;
+const RETRY_MS = 1_000;
+
+/** BullMQ listens for errors of its idle connections only: one that broke while in use would end the process. */
+class GuardedClient extends pg.Client {
+  constructor(config?: string | pg.ClientConfig) {
+    super(config);
+    this.on('error', () => undefined);
+  }
+}
 
 /**
  * Wakes workers of other processes: a job says only "something waits on this network". Losing every job loses nothing but time, as
@@ -35,6 +45,7 @@ export class Doorbell {
   private worker: Worker<RingData> | undefined;
   private readonly ringing = new Map<string, Promise<void>>();
   private readonly again = new Set<string>();
+  private closed = false;
   private lastLogged = 0;
 
   constructor(private readonly options: DoorbellOptions) {
@@ -63,6 +74,7 @@ export class Doorbell {
           connection: consumer,
           prefix: 'emr',
           concurrency,
+          autorun: false,
         }) as unknown as Worker<RingData>;
       this.reachable = () => consumer.status === 'ready';
       this.disconnect = () => {
@@ -70,7 +82,13 @@ export class Doorbell {
         consumer.disconnect();
       };
     } else {
-      const connection = (max: number) => ({ connectionString: options.queueUrl, schema: SCHEMA, migrate: true, max });
+      const connection = (max: number) => ({
+        connectionString: options.queueUrl,
+        schema: SCHEMA,
+        migrate: true,
+        max,
+        Client: GuardedClient,
+      });
       const { Queue: PostgresQueue, Worker: PostgresWorker } = withBackend(createPostgresBackend);
       this.queue = new PostgresQueue(name, {
         connection: connection(2),
@@ -80,6 +98,7 @@ export class Doorbell {
         new PostgresWorker(name, process(handler), {
           connection: connection(2),
           concurrency,
+          autorun: false,
         }) as unknown as Worker<RingData>;
       this.reachable = () => true;
       this.disconnect = () => undefined;
@@ -94,8 +113,28 @@ export class Doorbell {
 
   /** Calls `handler` for each ring, from any process, until closed. A handler that rejects marks the job failed. */
   answer(handler: (network: string) => Promise<void>): void {
-    this.worker = this.makeWorker(handler);
-    this.worker.on('error', (error) => this.report(error));
+    void this.work(handler);
+  }
+
+  /**
+   * A worker runs only once it is connected: BullMQ's Postgres backend remembers a first connection that failed, and its worker
+   * would then retry for ever without a pause, so that nothing else in this process had a turn. Another one is made instead.
+   */
+  private async work(handler: (network: string) => Promise<void>): Promise<void> {
+    while (!this.closed) {
+      const worker = this.makeWorker(handler);
+      worker.on('error', (error) => this.report(error));
+      this.worker = worker;
+      try {
+        await worker.waitUntilReady();
+        if (!this.closed) worker.run().catch((error: Error) => this.report(error));
+        return;
+      } catch (error) {
+        this.report(error as Error);
+        await worker.close(true).catch(() => undefined);
+        await sleep(RETRY_MS, undefined, { ref: false });
+      }
+    }
   }
 
   /** Rings once; while a ring is on its way further ones become one more. Never rejects. */
@@ -115,6 +154,7 @@ export class Doorbell {
 
   /** Doesn't wait for a queue that is away: what it holds is lost without loss. */
   async close(): Promise<void> {
+    this.closed = true;
     this.again.clear();
     const closing = (async () => {
       await this.worker?.close(!this.reachable());
