@@ -43,6 +43,15 @@ describe('sealing a key to another hospital', () => {
     );
   });
 
+  it('seals to no key that would make the secret known to all', async () => {
+    // points of low order, https://www.rfc-editor.org/rfc/rfc7748#section-6.1
+    for (const first of [0, 1]) {
+      const publicKey = Buffer.alloc(32);
+      publicKey[0] = first;
+      await expect(seal(publicKey, one, aad, Buffer.from('secret'))).rejects.toThrow();
+    }
+  });
+
   it('opens under no other binding', async () => {
     await fc.assert(
       fc.asyncProperty(binding, binding, async (bound, other) => {

@@ -138,6 +138,13 @@ describe('requests between gateways', () => {
     await expect(verifyRequest(request, once)).rejects.toMatchObject({ fault: 'replay' });
   });
 
+  it('have their nonce remembered beyond the window, by a store whose clock is ahead by as much', async () => {
+    let until = 0;
+    const useNonce: VerifyOptions['useNonce'] = async (_keyId, _nonce, expiresAt) => (until = expiresAt) > 0;
+    await verifyRequest(signed({}, NOW + 60), options({ useNonce }));
+    expect(until).toBeGreaterThan(NOW + 60 + 60 + 60);
+  });
+
   it('spend no nonce when the signature is wrong', async () => {
     const request = signed();
     const once = options();

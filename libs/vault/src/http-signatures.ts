@@ -62,6 +62,9 @@ const TAG = 'emr-gateway-peer';
 export const RECIPIENT_HEADER = 'emr-recipient';
 const COMPONENTS = ['@method', '@authority', '@path', '@query', 'content-digest', 'content-type', RECIPIENT_HEADER];
 
+/** What a request has to be signed over, as `Accept-Signature` says it (RFC 9421, section 5.1). */
+export const ACCEPT_SIGNATURE = `${LABEL}=(${COMPONENTS.map((name) => `"${name}"`).join(' ')});created;nonce;keyid;alg="ed25519";tag="${TAG}"`;
+
 /** RFC 9530 `Content-Digest` with sha-256. */
 export function contentDigest(body: Uint8Array): string {
   return `sha-256=:${createHash('sha256').update(body).digest('base64')}:`;
@@ -120,7 +123,8 @@ export async function verifyHead(
   if (!key) throw new SignatureRejected('key');
   const base = signatureBase(request, components, parameters);
   if (!verify(null, Buffer.from(base), key, octets)) throw new SignatureRejected('signature');
-  if (!(await options.useNonce(keyid, nonce, created + options.window + 1))) throw new SignatureRejected('replay');
+  // Twice the window: the clock that forgets nonces is the store's, and may be ahead of the one that judges `created`.
+  if (!(await options.useNonce(keyid, nonce, created + 2 * options.window + 1))) throw new SignatureRejected('replay');
   return { keyId: keyid };
 }
 

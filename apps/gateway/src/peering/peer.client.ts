@@ -19,7 +19,7 @@ export interface PeerRequest {
 }
 
 export interface PeerAnswer {
-  /** 2xx, or one of 404, 409, 410, 413: answers that the caller of a peer can use. */
+  /** 2xx, or one of 403, 404, 409, 410, 413: answers that the caller of a peer can use. */
   status: number;
   contentType: string;
   body: Buffer;

@@ -1,17 +1,19 @@
 import { createHash } from 'node:crypto';
 import { Inject, Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
-import { type FastifyInstance, type FastifyRequest, fastify } from 'fastify';
+import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import { ProblemError, problemDocument } from '../../../../libs/platform/src/errors.js';
 import type { Logger } from '../../../../libs/platform/src/logger.js';
 import { toProblem } from '../../../../libs/platform/src/problem.filter.js';
 import { requestContext, requestIdOf, traceparentOf } from '../../../../libs/platform/src/request-context.js';
 import {
+  ACCEPT_SIGNATURE,
   ed25519PublicKey,
   SignatureRejected,
   verifyBody,
   verifyHead,
 } from '../../../../libs/vault/src/http-signatures.js';
 import { LOGGER } from '../core.tokens.js';
+import { answerBrokenRequest } from '../http/edge.js';
 import { PeeringStore } from './peering.store.js';
 import { PeersService } from './peers.service.js';
 
@@ -42,6 +44,7 @@ export interface PeerReply {
 export type PeerHandler = (call: PeerCall) => Promise<PeerReply>;
 
 const CLEANUP_MS = 60_000;
+const HEADERS_TIMEOUT_MS = 10_000;
 
 /**
  * The listener for other hospitals' gateways, apart from the public one. Each request proves its hospital by an HTTP message signature under
@@ -63,7 +66,12 @@ export class PeerListener implements OnApplicationBootstrap, OnModuleDestroy {
       bodyLimit: options.bodyLimit,
       forceCloseConnections: true,
       requestTimeout: 60_000,
+      // Nobody has proved anything before the headers are in.
+      http: { headersTimeout: HEADERS_TIMEOUT_MS },
       routerOptions: { maxParamLength: 128 },
+      // Fastify's own answers would quote the URL.
+      frameworkErrors: (error, _request, reply) => void this.#answer(reply, toProblem(error)),
+      clientErrorHandler: answerBrokenRequest,
     });
     this.#server.removeAllContentTypeParsers();
     this.#server.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
@@ -84,13 +92,8 @@ export class PeerListener implements OnApplicationBootstrap, OnModuleDestroy {
     });
     this.#server.setErrorHandler((error, _request, reply) => {
       const problem = toProblem(error);
-      const instance = requestContext.getStore()?.requestId ?? '';
       if (problem.status >= 500) this.logger.error({ err: error }, 'a request of another hospital failed');
-      return reply
-        .code(problem.status)
-        .headers({ ...problem.headers, 'cache-control': 'no-store' })
-        .type('application/problem+json')
-        .send(JSON.stringify(problemDocument(problem, instance)));
+      return this.#answer(reply, problem);
     });
   }
 
@@ -134,6 +137,16 @@ export class PeerListener implements OnApplicationBootstrap, OnModuleDestroy {
     return typeof address === 'object' && address ? address.port : this.options.port;
   }
 
+  #answer(reply: FastifyReply, problem: ProblemError): FastifyReply {
+    // Whoever isn't known gets no chance to send what was not read.
+    if (problem.status === 401) void reply.header('connection', 'close');
+    return reply
+      .code(problem.status)
+      .headers({ ...problem.headers, 'cache-control': 'no-store' })
+      .type('application/problem+json')
+      .send(JSON.stringify(problemDocument(problem, requestContext.getStore()?.requestId ?? '')));
+  }
+
   async #authenticate(request: FastifyRequest): Promise<number> {
     if (request.headers.authorization !== undefined) throw unauthenticated('User tokens are not taken here.');
     const url = urlOf(request);
@@ -145,7 +158,8 @@ export class PeerListener implements OnApplicationBootstrap, OnModuleDestroy {
           now: Math.floor(Date.now() / 1000),
           window: this.options.window,
           keyOf: async (id) => {
-            if (!/^[1-9]\d{0,9}$/.test(id)) return undefined;
+            // This hospital's own signature would come back from where it was sent.
+            if (!/^[1-9]\d{0,9}$/.test(id) || Number(id) === this.options.hospital) return undefined;
             const hospital = await this.peers.registered(Number(id));
             return hospital && ed25519PublicKey(hospital.identityKey);
           },
@@ -191,6 +205,6 @@ function refuseUnless(check: () => void): void {
 function unauthenticated(detail: string): ProblemError {
   return new ProblemError('UNAUTHENTICATED', {
     detail,
-    headers: { 'Accept-Signature': 'emr=("@method" "@authority" "@path" "@query" "content-digest");alg="ed25519"' },
+    headers: { 'Accept-Signature': ACCEPT_SIGNATURE },
   });
 }

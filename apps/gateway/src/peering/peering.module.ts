@@ -1,9 +1,11 @@
 import { Module } from '@nestjs/common';
+import type { Logger } from '../../../../libs/platform/src/logger.js';
+import { LOGGER } from '../core.tokens.js';
 import { GATEWAY_ENV, type GatewayEnv } from '../gateway.env.js';
 import { PeerClient } from './peer.client.js';
 import { PEER_LISTENER_OPTIONS, PeerListener, type PeerListenerOptions } from './peer.listener.js';
 import { PeeringStore } from './peering.store.js';
-import { readPeers } from './peers.file.js';
+import { isPlain, readPeers } from './peers.file.js';
 import { PEER_URLS, PeersService } from './peers.service.js';
 
 /** Room for everything in a request but the content: manifest, sealed key, signature. */
@@ -20,8 +22,14 @@ const SIGNATURE_WINDOW_SECONDS = 60;
     PeerListener,
     {
       provide: PEER_URLS,
-      inject: [GATEWAY_ENV],
-      useFactory: (env: GatewayEnv) => readPeers(env.PEERS_FILE),
+      inject: [GATEWAY_ENV, LOGGER],
+      useFactory: (env: GatewayEnv, logger: Logger) => {
+        const urls = readPeers(env.PEERS_FILE);
+        for (const [hospital, url] of urls) {
+          if (isPlain(url)) logger.warn({ hospital }, 'the way to a peer is not encrypted: give it an https URL');
+        }
+        return urls;
+      },
     },
     {
       provide: PEER_LISTENER_OPTIONS,

@@ -1,6 +1,6 @@
 import { createHash, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createLogger } from '../../../../libs/platform/src/logger.js';
 import type { NetworksConfig } from '../../../../libs/platform/src/networks.js';
@@ -14,6 +14,20 @@ import { PeersService } from './peers.service.js';
 const networks = { local: 'l', global: 'g', networks: [{ name: 'l' }, { name: 'g' }] } as unknown as NetworksConfig;
 const raw = (key: KeyObject) => Buffer.from(key.export({ format: 'jwk' }).x!, 'base64url');
 const sha256 = (text: string) => createHash('sha256').update(text).digest();
+
+/** Sends bytes as they are. @returns all that comes back until the other side closes */
+function raws(port: number, bytes: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let text = '';
+    const socket = connect(port, '127.0.0.1', () => socket.write(bytes));
+    socket.setTimeout(5000, () => socket.destroy(new Error('not closed')));
+    socket.on('data', (part) => {
+      text += part.toString();
+    });
+    socket.on('close', () => resolve(text));
+    socket.on('error', reject);
+  });
+}
 
 /** The registry and the table of used nonces, in memory. */
 class FakeStore {
@@ -108,6 +122,37 @@ describe('from gateway to gateway', () => {
     await expect(client.request(2, { method: 'GET', path: '/peer/v1/bytes' })).rejects.toMatchObject({
       code: 'PEER_UNAVAILABLE',
     });
+  });
+
+  it('a request that this hospital signed itself, sent back, is refused', async () => {
+    store.hospitals.set(2, { ...store.hospitals.get(2)!, identityKey: raw(identity.publicKey) });
+    expect((await post('/peer/v1/echo/7', signed('/peer/v1/echo/7', 'hi', { keyId: '2' }), 'hi')).status).toBe(401);
+    expect(store.used.size).toBe(0);
+  });
+
+  it('nobody unknown gets to send a body, and a nonce is spent for nobody unknown', async () => {
+    const { port } = new URL(base);
+    const answer = await raws(
+      Number(port),
+      'POST /peer/v1/echo/7 HTTP/1.1\r\nhost: x\r\ncontent-type: a/b\r\ncontent-length: 1000\r\n\r\nhalf',
+    );
+    expect(answer).toMatch(/^HTTP\/1\.1 401 /);
+    expect(answer).toMatch(/connection: close/i);
+    expect(answer).toContain('"content-digest"');
+    expect(store.used.size).toBe(0);
+  });
+
+  it.each([
+    ['a URL that is none', 'GET /peer/v1/%zz-secret HTTP/1.1\r\nhost: x\r\n\r\n', '400'],
+    ['an absolute target', 'GET http://other/peer/v1/secret HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n', '400'],
+    ['a path with dots', 'GET /peer/v1/x/../secret HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n', '400'],
+    ['no HTTP', 'secret\r\n\r\n', '400'],
+    ['headers without end', `GET / HTTP/1.1\r\nhost: x\r\nx: secret${'x'.repeat(20_000)}\r\n\r\n`, '431'],
+  ])('%s gets a problem document that quotes nothing', async (_, bytes, status) => {
+    const answer = await raws(listener.port, bytes.replace('host: x\r\n\r\n', 'host: x\r\nconnection: close\r\n\r\n'));
+    expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
+    expect(answer).toContain('application/problem+json');
+    expect(answer).not.toContain('secret');
   });
 
   it('an unknown route is 404, a large body 413, a failure 500 that tells nothing', async () => {

@@ -5,7 +5,11 @@ const peersSchema = z.strictObject({
   hospitals: z.record(
     z.string().regex(/^[1-9]\d{0,9}$/, "a hospital's number"),
     z.strictObject({
-      url: z.url({ protocol: /^https?$/ }).refine((url) => !/[?#]/.test(url), 'no query and no fragment'),
+      url: z
+        .url({ protocol: /^https?$/ })
+        .refine((url) => !/[?#]/.test(url), 'no query and no fragment')
+        // fetch refuses them with an error that quotes them
+        .refine((url) => !/^\w+:\/\/[^/]*@/.test(url), 'no user and no password'),
     }),
   ),
 });
@@ -23,4 +27,10 @@ export function readPeers(file: string | undefined): PeerUrls {
     );
   }
   return new Map(Object.entries(result.data.hospitals).map(([id, { url }]) => [Number(id), url]));
+}
+
+/** Whether what is sent there can be read on the way: plain HTTP to another machine. Contents are sealed; ids and times are not. */
+export function isPlain(url: string): boolean {
+  const { protocol, hostname } = new URL(url);
+  return protocol === 'http:' && hostname !== 'localhost' && hostname !== '[::1]' && !/^127\./.test(hostname);
 }
