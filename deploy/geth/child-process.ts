@@ -20,6 +20,29 @@ process.on('exit', () => {
   for (const child of living) child.kill('SIGTERM');
 });
 
+let tied = false;
+/**
+ * For tests: a worker that is told to end, or whose parent is gone, takes its programs with it, instead of dying at once and
+ * leaving them. (The stack itself stops them in order; see deploy/local/main.ts.)
+ */
+export function tieProcessesToUs(): void {
+  if (tied) return;
+  tied = true;
+  const killAll = () => {
+    for (const child of living) child.kill('SIGKILL');
+  };
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+    process.once(signal, () => {
+      killAll();
+      process.kill(process.pid, signal); // our handler is gone: this time it ends us, unless somebody else has one
+    });
+  }
+  const parent = process.ppid;
+  setInterval(() => {
+    if (process.ppid !== parent) killAll();
+  }, 1_000).unref();
+}
+
 /**
  * Starts a program detached (a Ctrl-C in the terminal reaches only us, who then stop things in order), its output
  * appended to `logFile`, its pid in `pidFile` while it runs.

@@ -7,7 +7,7 @@ import { Transaction, Wallet } from 'ethers';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { findAnvil, startAnvil } from './anvil.js';
 import { findGeth } from './binary.js';
-import { isAlive } from './child-process.js';
+import { isAlive, tieProcessesToUs } from './child-process.js';
 import { cliqueGenesis } from './genesis.js';
 import { ipcCall } from './ipc.js';
 import { type GethNode, type NodeOptions, startNode } from './node.js';
@@ -15,6 +15,7 @@ import { addPeers, peerCount } from './peering.js';
 
 const logger = { info: () => {}, warn: () => {} };
 const geth = await findGeth({ env: process.env, logger, build: false });
+tieProcessesToUs();
 const CHAIN = 710_010;
 let dir: string;
 const running: GethNode[] = [];

@@ -7,6 +7,7 @@ import pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { freshDatabase, type TestDatabase } from '../../test/stack/database.js';
 import { findGeth } from './binary.js';
+import { tieProcessesToUs } from './child-process.js';
 import { cliqueGenesis } from './genesis.js';
 import { ipcCall } from './ipc.js';
 import { type GethNode, startNode } from './node.js';
@@ -16,6 +17,7 @@ import { type SupervisedNode, type SupervisorOptions, superviseNode } from './su
 const warnings: string[] = [];
 const logger = { info: () => {}, warn: (line: string) => void warnings.push(line) };
 const geth = await findGeth({ env: process.env, logger, build: false });
+tieProcessesToUs();
 const CHAIN = 710_020;
 let dir: string;
 let database: TestDatabase;

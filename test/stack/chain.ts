@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { computeAddress } from 'ethers';
 import { type AnvilNode, startAnvil } from '../../deploy/geth/anvil.js';
 import { findGeth, type GethBinary, type Logger } from '../../deploy/geth/binary.js';
+import { tieProcessesToUs } from '../../deploy/geth/child-process.js';
 import { deployLedger } from '../../deploy/geth/deploy-ledger.js';
 import { cliqueGenesis } from '../../deploy/geth/genesis.js';
 import { type GethNode, startNode } from '../../deploy/geth/node.js';
@@ -45,6 +46,8 @@ export interface TestChain {
   /** ends the node and removes its files */
   stop(): Promise<void>;
 }
+
+tieProcessesToUs();
 
 const quiet: Logger = { info: () => {}, warn: () => {} };
 const addressOf = (key: Buffer) => computeAddress(`0x${key.toString('hex')}`).toLowerCase();
