@@ -30,7 +30,6 @@ const TASKS = {
   --fresh         start from nothing: the state folder is removed first
   --ports BASE    first port of the range used (default 4100)
   --state DIR     keep everything in this folder (default .emr)
-  --state DIR     keep everything in this folder (default .emr)
   --no-demo       start the hospitals, load nothing
 Ctrl-C stops everything in order; the next start goes on where this one ended.`,
   },
