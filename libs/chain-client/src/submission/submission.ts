@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { DataSource } from 'typeorm';
 import { rowsOf } from '../../../database/src/transaction.js';
 import type { Logger } from '../../../platform/src/logger.js';
@@ -50,6 +51,9 @@ export interface Submission {
   /** Finishes what is in hand; accepted acts stay for the next start or another process. */
   stop(): Promise<void>;
 }
+
+/** How long the start waits for the first sweep. */
+const FIRST_SWEEP_MS = 2_000;
 
 /** The write path of one process: accept → sign → broadcast → confirm → sweep. */
 export function createSubmission(settings: SubmissionSettings): Submission {
@@ -119,7 +123,8 @@ export function createSubmission(settings: SubmissionSettings): Submission {
       if (!works) return;
       for (const network of signing) await registerSigners(dataSource, network);
       doorbell.answer((network) => worker.drain(network));
-      await sweeper.sweep(true);
+      // Normally done in a moment. A node that doesn't answer must not keep acts from being accepted.
+      await Promise.race([sweeper.sweep(true), sleep(FIRST_SWEEP_MS, undefined, { ref: false })]);
       sweeper.start();
     },
     async stop() {

@@ -27,35 +27,43 @@ interface OpenTransaction {
 
 /** Step 5: finds whatever was missed, by looking at the tables and at nothing else, so that no crash and no lost message matters. */
 export class Sweeper {
-  private timer: NodeJS.Timeout | undefined;
-  private running: Promise<void> | undefined;
+  private readonly timers = new Map<string, NodeJS.Timeout>();
+  private readonly running = new Map<string, Promise<void>>();
   private stopped = false;
   private readonly unreachable = new Set<string>();
-  private readonly suspects = new Map<string, number>();
+  /** Nonces, by signer, that the last sweep found used by bytes the mirror doesn't know. */
+  private readonly suspects = new Map<string, string>();
 
   constructor(private readonly options: SweeperOptions) {}
 
+  /** Each network at its own pace: a node that doesn't answer holds up no other network's sweep. */
   start(): void {
-    this.timer = setTimeout(
-      () => void this.sweep().then(() => !this.stopped && this.start()),
-      this.options.intervalMs ?? 1_000,
-    );
+    for (const network of this.options.networks) this.later(network);
   }
 
   async stop(): Promise<void> {
     this.stopped = true;
-    clearTimeout(this.timer);
-    await this.running;
+    for (const timer of this.timers.values()) clearTimeout(timer);
+    await Promise.all(this.running.values());
   }
 
   /** One round over all networks; never rejects. @param atOnce looks for lost transactions however young they are */
   async sweep(atOnce = false): Promise<void> {
-    this.running ??= Promise.all(this.options.networks.map((network) => this.sweepNetwork(network, atOnce))).then(
-      () => {
-        this.running = undefined;
-      },
-    );
-    await this.running;
+    await Promise.all(this.options.networks.map((network) => this.once(network, atOnce)));
+  }
+
+  private later(network: SubmissionNetwork): void {
+    const sweep = () => void this.once(network, false).then(() => !this.stopped && this.later(network));
+    this.timers.set(network.name, setTimeout(sweep, this.options.intervalMs ?? 1_000));
+  }
+
+  private once(network: SubmissionNetwork, atOnce: boolean): Promise<void> {
+    let run = this.running.get(network.name);
+    if (run === undefined) {
+      run = this.sweepNetwork(network, atOnce).finally(() => this.running.delete(network.name));
+      this.running.set(network.name, run);
+    }
+    return run;
   }
 
   private async sweepNetwork(network: SubmissionNetwork, atOnce: boolean): Promise<void> {
@@ -135,12 +143,20 @@ export class Sweeper {
        ORDER BY t.nonce LIMIT 200`,
       [network.name, signer.address, network.limits.resendAfterMs],
     );
+    const key = `${network.name} ${signer.address.toString('hex')}`;
+    const suspect = this.suspects.get(key);
+    this.suspects.delete(key);
     const lowest = open[0];
     if (lowest === undefined || !(lowest.due || atOnce)) return;
     const known = await network.reader.known(open.map(({ hash }) => hash));
     const missing = known.indexOf('unknown');
     if (missing === -1) return;
-    if (await this.usedByOthers(network, signer, BigInt(lowest.nonce), known[0] === 'unknown')) return;
+    if (known[0] === 'unknown' && (await this.looksUsed(network, signer, BigInt(lowest.nonce)))) {
+      // Two sweeps in a row must agree about the same nonce: between the questions above, a block may have come.
+      if (suspect === lowest.nonce) return this.quarantine(network, signer, lowest.nonce);
+      this.suspects.set(key, lowest.nonce);
+      return;
+    }
     logger.info(
       { network: network.name, from: open[missing]!.nonce, count: open.length - missing },
       'Stored transactions are sent again.',
@@ -150,15 +166,9 @@ export class Sweeper {
 
   /**
    * The mirror knows transactions to the ledger. One that used our nonce for something else shows only in the account's nonce: it is
-   * past ours while the mirror, level with the node, has no inclusion of our bytes. Two sweeps must agree.
+   * past ours while the mirror, level with the node, has no inclusion of our bytes.
    */
-  private async usedByOthers(
-    network: SubmissionNetwork,
-    signer: Signer,
-    nonce: bigint,
-    unknown: boolean,
-  ): Promise<boolean> {
-    const key = `${network.name} ${signer.address.toString('hex')}`;
+  private async looksUsed(network: SubmissionNetwork, signer: Signer, nonce: bigint): Promise<boolean> {
     const tip = await network.reader.blockNumber();
     const count = await network.reader.transactionCount(signer.address, 'latest');
     const [cursor] = await rowsOf<{ number: string }>(
@@ -166,20 +176,18 @@ export class Sweeper {
       'SELECT number FROM mirror.cursor WHERE network = $1',
       [network.name],
     );
-    if (!unknown || count <= nonce || cursor === undefined || BigInt(cursor.number) < tip) {
-      this.suspects.delete(key);
-      return false;
-    }
-    const seen = (this.suspects.get(key) ?? 0) + 1;
-    this.suspects.set(key, seen);
-    if (seen < 2) return true;
-    await this.options.dataSource.query(
+    return count > nonce && cursor !== undefined && BigInt(cursor.number) >= tip;
+  }
+
+  private async quarantine(network: SubmissionNetwork, signer: Signer, nonce: string): Promise<void> {
+    const changed = await rowsOf(
+      this.options.dataSource,
       `UPDATE gateway.signer SET state = 'quarantined', reason = $3, fence = fence + 1
-       WHERE network = $1 AND address = $2 AND state <> 'quarantined'`,
+       WHERE network = $1 AND address = $2 AND state <> 'quarantined' RETURNING id`,
       [network.name, signer.address, `FOREIGN_NONCE ${nonce}`],
     );
-    const details = { alarm: true, network: network.name, nonce: String(nonce) };
+    if (changed.length === 0) return;
+    const details = { alarm: true, network: network.name, nonce };
     this.options.logger.error(details, 'A nonce of our signer was used by unknown bytes: the signer is quarantined.');
-    return true;
   }
 }

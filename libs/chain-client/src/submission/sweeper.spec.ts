@@ -1,0 +1,70 @@
+import type { DataSource } from 'typeorm';
+import { describe, expect, it, vi } from 'vitest';
+import { createLogger } from '../../../platform/src/logger.js';
+import { defaultLimits, type SubmissionNetwork } from './submission.network.js';
+import { Sweeper } from './sweeper.js';
+
+const logger = createLogger('test', 'fatal');
+
+function network(name: string, reader: object): SubmissionNetwork {
+  return {
+    ...{ name, chainId: 1n, contract: Buffer.alloc(20), limits: defaultLimits, maxGas: 1, assigning: true },
+    ...{ signers: [{ address: Buffer.alloc(20, 1), key: Buffer.alloc(32, 1) }], aligned: true },
+    reader: reader as SubmissionNetwork['reader'],
+  };
+}
+
+/** Answers statements by what they contain; what it isn't told of finds nothing. */
+function database(answers: Record<string, () => unknown[]>): { dataSource: DataSource; asked: string[] } {
+  const asked: string[] = [];
+  const query = async (sql: string) => {
+    asked.push(sql);
+    const known = Object.keys(answers).find((part) => sql.includes(part));
+    return { records: known === undefined ? [] : answers[known]!() };
+  };
+  const runner = { query, release: async () => undefined };
+  return { dataSource: { createQueryRunner: () => runner, query } as unknown as DataSource, asked };
+}
+
+describe('the sweeper', () => {
+  it('is held up on no network by the node of another', async () => {
+    let answer: (tip: bigint) => void = () => undefined;
+    const silent = vi.fn(() => new Promise<bigint>((resolve) => (answer = resolve)));
+    const quick = vi.fn(async () => 1n);
+    const networks = [network('global', { blockNumber: silent }), network('local', { blockNumber: quick })];
+    const sweeper = new Sweeper({
+      ...{ dataSource: database({}).dataSource, networks, logger, intervalMs: 1 },
+      ...{ failpoint: () => undefined, ring: () => undefined },
+    });
+    sweeper.start();
+    await vi.waitFor(() => expect(quick.mock.calls.length).toBeGreaterThan(2));
+    expect(silent).toHaveBeenCalledTimes(1);
+    answer(1n);
+    await sweeper.stop();
+  });
+
+  it('quarantines a signer only when two sweeps in a row find the same nonce used', async () => {
+    const stuck = (nonce: string) => [{ nonce, hash: Buffer.alloc(32), raw: Buffer.alloc(1), due: true }];
+    let open: unknown[] = [];
+    const { dataSource, asked } = database({
+      'a.hash, a.raw': () => open,
+      'FROM mirror.cursor': () => [{ number: '7' }],
+    });
+    const reader = {
+      ...{ blockNumber: async () => 7n, transactionCount: async () => 9n },
+      known: async () => ['unknown'],
+    };
+    const sweeper = new Sweeper({
+      ...{ dataSource, networks: [network('local', reader)], logger, intervalMs: 1 },
+      ...{ failpoint: () => undefined, ring: () => undefined },
+    });
+    const quarantines = () => asked.filter((sql) => sql.includes("SET state = 'quarantined', reason = $3")).length;
+    for (const seen of [stuck('5'), [], stuck('5'), stuck('6')]) {
+      open = seen;
+      await sweeper.sweep();
+    }
+    expect(quarantines()).toBe(0);
+    await sweeper.sweep();
+    expect(quarantines()).toBe(1);
+  });
+});
