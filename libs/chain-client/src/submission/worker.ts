@@ -40,7 +40,10 @@ export class SubmissionWorker {
 
   /** Blocks were mined: goes on if acts were waiting for that. */
   mined(network: string): void {
-    if (this.linesOf(network).some(({ blocked }) => blocked)) this.kick(network);
+    for (const line of this.linesOf(network)) {
+      line.mined += 1;
+      if (line.blocked) void this.run(line);
+    }
   }
 
   /** True while this process is at work on the network, and will therefore find what was committed before now. */
@@ -92,8 +95,11 @@ export class SubmissionWorker {
     try {
       while (line.again && !this.stopping) {
         line.again = false;
+        const { mined } = line;
         const { attempts, acts, more, blocked } = await signWaiting(dataSource, line.network, line.signer, failpoint);
         line.blocked = blocked;
+        // What it waits for came while it looked: on an idle network nothing else would say so.
+        if (blocked && line.mined !== mined) line.again = true;
         if (attempts.length === 0) continue;
         failpoint('after-attempt-commit');
         this.stats.transactions += attempts.length;
@@ -127,6 +133,8 @@ class Line {
   again = false;
   /** Acts wait for transactions to be mined. */
   blocked = false;
+  /** How often blocks were mined. */
+  mined = 0;
   running: Promise<void> | undefined;
 
   constructor(

@@ -1,0 +1,29 @@
+import type { DataSource } from 'typeorm';
+import { expect, it, vi } from 'vitest';
+import { createLogger } from '../../../platform/src/logger.js';
+import { defaultLimits, type SubmissionNetwork } from './submission.network.js';
+import { SubmissionWorker } from './worker.js';
+
+it('looks again when what it waits for was mined while it looked', async () => {
+  const full = { waiting: true, in_flight: defaultLimits.maxInFlight, slots: 0, position: 0, active: 1 };
+  let answer: (rows: unknown[]) => void = () => undefined;
+  const query = vi.fn(() => new Promise((resolve) => (answer = resolve)));
+  const network = {
+    ...{ name: 'local', limits: defaultLimits, maxGas: 1, assigning: true, aligned: true },
+    signers: [{ address: Buffer.alloc(20, 1), key: Buffer.alloc(32, 1) }],
+  } as unknown as SubmissionNetwork;
+  const worker = new SubmissionWorker({
+    ...{ dataSource: { query } as unknown as DataSource, networks: [network] },
+    ...{ logger: createLogger('test', 'fatal'), failpoint: () => undefined },
+  });
+  const drained = worker.drain('local');
+  await vi.waitFor(() => expect(query).toHaveBeenCalledTimes(1));
+  worker.mined('local');
+  answer([full]);
+  await vi.waitFor(() => expect(query).toHaveBeenCalledTimes(2));
+  answer([{ ...full, waiting: false }]);
+  await drained;
+  // Nothing waits any more: blocks that are mined wake nobody.
+  worker.mined('local');
+  expect(query).toHaveBeenCalledTimes(2);
+});
