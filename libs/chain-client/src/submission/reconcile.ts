@@ -30,17 +30,21 @@ export async function reconcile(
   logger: Logger,
 ): Promise<Reconciled> {
   const result: Reconciled = { final: 0, returned: 0 };
-  // Deriving it again costs nothing, so the note needn't wait for the disk.
+  // Deriving it again costs nothing, so the note needn't wait for the disk, nor for whoever notes a send or reconciles at the same
+  // time: they lock the same rows, in an order of their own.
   const done = await rowsOf<{ id: string }>(
     dataSource,
-    `UPDATE gateway.transaction t SET state = 'final'
-     FROM gateway.signer s, gateway.attempt a, mirror.inclusion i, mirror.cursor c,
-       (SELECT set_config('synchronous_commit', 'off', true)) AS relaxed
-     WHERE s.network = $1 AND t.signer_id = s.id AND t.state IN ('signed', 'submitted')
-       AND a.transaction_id = t.id AND a.kind <> 'noop'
-       AND i.network = $1 AND i.transaction_hash = a.hash AND i.status = 1
-       AND c.network = $1 AND i.block_number <= c.final_number
-     RETURNING t.id`,
+    `UPDATE gateway.transaction SET state = 'final'
+     FROM (SELECT set_config('synchronous_commit', 'off', true)) AS relaxed
+     WHERE id IN (
+       SELECT t.id FROM gateway.signer s
+       JOIN gateway.transaction t ON t.signer_id = s.id AND t.state IN ('signed', 'submitted')
+       JOIN gateway.attempt a ON a.transaction_id = t.id AND a.kind <> 'noop'
+       JOIN mirror.inclusion i ON i.network = $1 AND i.transaction_hash = a.hash AND i.status = 1
+       JOIN mirror.cursor c ON c.network = $1 AND i.block_number <= c.final_number
+       WHERE s.network = $1
+       FOR UPDATE OF t SKIP LOCKED)
+     RETURNING id`,
     [network.name],
   );
   result.final = done.length;
