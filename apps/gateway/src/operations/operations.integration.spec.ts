@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { fromHex } from '../../../../libs/platform/src/bytes.js';
@@ -60,8 +61,8 @@ async function operationOf(response: Response): Promise<Operation> {
   return body;
 }
 
-/** What worker and indexer would commit once the act is in a final block: its ride, its event, the cursor. */
-async function decide(operation: Operation, decision: { denied?: number } = {}): Promise<void> {
+/** What worker and indexer would commit once the act is in a final block: its ride (unless `foreign`), its event, the cursor. */
+async function decide(operation: Operation, decision: { denied?: number; foreign?: boolean } = {}): Promise<void> {
   sequence += 1;
   const block = '7';
   const blockHash = Buffer.alloc(32, 7);
@@ -70,19 +71,21 @@ async function decide(operation: Operation, decision: { denied?: number } = {}):
   const { actor, code, ordinal } = await one('SELECT actor, code, ordinal FROM gateway.operation WHERE id = $1', [
     operation.id,
   ]);
-  const signer = await one(
-    `INSERT INTO gateway.signer (network, address) VALUES ('local', $1) ON CONFLICT (network, address) DO UPDATE SET fence = 1 RETURNING id`,
-    [Buffer.alloc(20, 9)],
-  );
-  const transaction = await one('INSERT INTO gateway.transaction (signer_id, nonce) VALUES ($1, $2) RETURNING id', [
-    signer.id,
-    sequence,
-  ]);
-  await mirror.query('INSERT INTO gateway.transaction_operation VALUES ($1, 0, $2)', [transaction.id, ordinal]);
-  await mirror.query(
-    `INSERT INTO gateway.attempt (transaction_id, number, kind, raw, hash, gas_price) VALUES ($1, 1, 'first', '', $2, 0)`,
-    [transaction.id, transactionHash],
-  );
+  if (!decision.foreign) {
+    const signer = await one(
+      `INSERT INTO gateway.signer (network, address) VALUES ('local', $1) ON CONFLICT (network, address) DO UPDATE SET fence = 1 RETURNING id`,
+      [Buffer.alloc(20, 9)],
+    );
+    const transaction = await one('INSERT INTO gateway.transaction (signer_id, nonce) VALUES ($1, $2) RETURNING id', [
+      signer.id,
+      sequence,
+    ]);
+    await mirror.query('INSERT INTO gateway.transaction_operation VALUES ($1, 0, $2)', [transaction.id, ordinal]);
+    await mirror.query(
+      `INSERT INTO gateway.attempt (transaction_id, number, kind, raw, hash, gas_price) VALUES ($1, 1, 'first', '', $2, 0)`,
+      [transaction.id, transactionHash],
+    );
+  }
   await mirror.query(
     `INSERT INTO mirror.emr_event (network, sequence, block_number, block_hash, block_time, log_index, transaction_hash, transaction_index,
        type, record_id, record_sequence, hospital, actor, request_id, operation, outcome, topics, data)
@@ -139,6 +142,18 @@ describe('an act', () => {
     const answers = await Promise.all(Array.from({ length: 8 }, () => register('four', 'key-four')));
     const ids = await Promise.all(answers.map(async (answer) => (await operationOf(answer)).id));
     expect(new Set(ids).size).toBe(1);
+  });
+
+  it('is not ended by an event that bytes of before a lost database caused', async () => {
+    const other = await operationOf(await register('other', 'key-other'));
+    await register('foreign', 'key-foreign');
+    const waiting = register('foreign', 'key-foreign', { prefer: 'wait=2' });
+    // From the second commit on that finds somebody waiting, events are read as they come.
+    await sleep(300);
+    await decide(other);
+    await sleep(300);
+    await decide(await operationOf(await register('foreign', 'key-foreign')), { foreign: true });
+    expect((await waiting).status).toBe(202);
   });
 
   it('that is waited for ends with 201 once it is final', async () => {

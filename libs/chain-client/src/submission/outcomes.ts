@@ -37,6 +37,8 @@ interface FinalEvent {
   block_hash: Buffer;
   transaction_hash: Buffer;
   nonce: string | null;
+  /** Caused by bytes of ours: else the request id may stand for another act, of before the database was lost. */
+  ours: boolean;
 }
 
 /** State of one network: who waits for what, and up to where events were read. */
@@ -48,6 +50,7 @@ class Watch {
   commit: MirrorCommit | undefined;
   reading = false;
   checking = false;
+  rechecking = false;
 }
 
 const CHANNEL = 'mirror_commit';
@@ -166,7 +169,8 @@ export class Outcomes {
     }
     for (;;) {
       const events: FinalEvent[] = await this.options.dataSource.query(
-        `SELECT e.sequence, e.request_id, e.type, e.outcome, e.block_number, e.block_hash, e.transaction_hash, i.nonce
+        `SELECT e.sequence, e.request_id, e.type, e.outcome, e.block_number, e.block_hash, e.transaction_hash, i.nonce,
+           EXISTS (SELECT FROM gateway.attempt a WHERE a.hash = e.transaction_hash) AS ours
          FROM mirror.emr_event e
          LEFT JOIN mirror.inclusion i ON i.network = e.network AND i.transaction_hash = e.transaction_hash
          WHERE e.network = $1 AND e.sequence > $2 AND e.block_number <= $3 AND e.hospital = $4
@@ -174,6 +178,8 @@ export class Outcomes {
         [commit.network, String(watch.lastSequence), String(commit.finalNumber), this.options.hospitalId],
       );
       for (const event of events) {
+        // The reader tells whether it is theirs all the same, at the next look.
+        if (!event.ours) continue;
         const waiters = watch.waiters.get(keyOf(event.request_id));
         if (waiters !== undefined) for (const waiter of [...waiters]) waiter.resolve(outcomeOf(commit, event));
       }
@@ -225,12 +231,19 @@ export class Outcomes {
 
   private recheckAll(olderThanMs: number): void {
     for (const [network, watch] of this.watches) {
-      this.check(network, watch, olderThanMs).catch((error: unknown) => {
-        this.options.logger.warn(
-          { err: error, network },
-          'Waiting acts could not be looked up; tried again in a second.',
-        );
-      });
+      // A database that is slow to answer isn't helped by being asked the same again.
+      if (watch.rechecking) continue;
+      watch.rechecking = true;
+      this.check(network, watch, olderThanMs)
+        .catch((error: unknown) => {
+          this.options.logger.warn(
+            { err: error, network },
+            'Waiting acts could not be looked up; tried again in a second.',
+          );
+        })
+        .finally(() => {
+          watch.rechecking = false;
+        });
     }
   }
 
