@@ -20,16 +20,18 @@ export class QueueDepth {
 
   /** Makes room for `count` acts. @throws ProblemError QUEUE_FULL */
   async admit(count: number): Promise<void> {
-    if (performance.now() - this.#countedAt > FRESH_MS) {
-      this.#counting ??= this.#count();
-      // Only the first count is waited for; later ones refresh in the background.
-      if (this.#countedAt === Number.NEGATIVE_INFINITY) await this.#counting;
-      else this.#counting.catch(() => undefined);
-    }
-    if (this.#counted + this.#addedSince + count > this.env.QUEUE_DEPTH_LIMIT) {
-      throw new ProblemError('QUEUE_FULL', { retryAfter: 2 });
-    }
+    const stale = performance.now() - this.#countedAt > FRESH_MS;
+    if (stale) this.#counting ??= this.#count();
+    const counting = stale ? this.#counting : undefined;
+    // Refreshed in the background. Waited for only the first time, and before turning anybody away because of an old figure.
+    if (counting && (this.#countedAt === Number.NEGATIVE_INFINITY || !this.#hasRoomFor(count))) await counting;
+    else counting?.catch(() => undefined);
+    if (!this.#hasRoomFor(count)) throw new ProblemError('QUEUE_FULL', { retryAfter: 2 });
     this.#addedSince += count;
+  }
+
+  #hasRoomFor(count: number): boolean {
+    return this.#counted + this.#addedSince + count <= this.env.QUEUE_DEPTH_LIMIT;
   }
 
   async #count(): Promise<void> {
