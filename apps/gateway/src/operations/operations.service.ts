@@ -190,22 +190,23 @@ export class OperationsService {
     return withSteps(views, main);
   }
 
-  /** Brings main operation and steps to their ends, as far as the time allows; a step that ended otherwise than well speaks for all. */
+  /**
+   * Brings main operation and steps to their ends, as far as the time allows. A step that ended otherwise than well speaks for all; the
+   * main one speaks while it is on its way, then a step that still is.
+   */
   async #settle(operation: Performed, seconds: number): Promise<OperationView> {
-    const deadline = Date.now() + seconds * 1000;
     const { steps = [], ...main } = operation;
-    const ended: OperationView[] = [];
-    for (const view of [...steps, main]) {
-      const patience = deadline - Date.now();
-      if (endStates.has(view.state) || patience <= 0) {
-        ended.push(view);
-        continue;
-      }
-      const end = await this.submission.outcomes.waitFor(view.network, view.requestId, patience);
-      ended.push(end ? withOutcome(view, end) : ((await this.submission.reader.byId(view.id)) ?? view));
-    }
-    const bad = ended.find(({ state }) => endStates.has(state) && state !== 'confirmed');
-    return bad ?? ended.find(({ state }) => state !== 'confirmed') ?? ended.at(-1)!;
+    const [ended, ...others] = await Promise.all([main, ...steps].map((view) => this.#endOf(view, seconds * 1000)));
+    const all = [ended!, ...others];
+    const bad = all.find(({ state }) => endStates.has(state) && state !== 'confirmed');
+    return bad ?? all.find(({ state }) => state !== 'confirmed') ?? ended!;
+  }
+
+  /** The operation as it ended, or as it stands when time is up. */
+  async #endOf(view: OperationView, timeoutMs: number): Promise<OperationView> {
+    if (timeoutMs <= 0 || endStates.has(view.state)) return view;
+    const end = await this.submission.outcomes.waitFor(view.network, view.requestId, timeoutMs);
+    return end ? withOutcome(view, end) : ((await this.submission.reader.byId(view.id)) ?? view);
   }
 }
 
