@@ -101,7 +101,14 @@ describe('contents of record versions', () => {
     return { contents, recordId, requestId, sealed };
   }
 
-  async function decide(requestId: Buffer, recordId: Buffer, outcome: number, block: number, final: number) {
+  async function decide(
+    requestId: Buffer,
+    recordId: Buffer,
+    outcome: number,
+    block: number,
+    final: number,
+    hospital = 1,
+  ) {
     await mirror.query(
       `INSERT INTO mirror.cursor VALUES ('local', $1, '\\x00', $2, 1, '\\x00', 1, NULL)
        ON CONFLICT (network) DO UPDATE SET final_number = excluded.final_number`,
@@ -109,8 +116,8 @@ describe('contents of record versions', () => {
     );
     await mirror.query(
       `INSERT INTO mirror.emr_event SELECT 'local', (SELECT count(*) + 1 FROM mirror.emr_event), $1, $2, 1, 0, '\\x00', 0,
-         'x', $3, 1, 1, '\\x00', $4, 1, $5, NULL, '\\x00', '\\x00'`,
-      [block, randomBytes(32), recordId, requestId, outcome],
+         'x', $3, 1, $6, '\\x00', $4, 1, $5, NULL, '\\x00', '\\x00'`,
+      [block, randomBytes(32), recordId, requestId, outcome, hospital],
     );
   }
 
@@ -127,15 +134,18 @@ describe('contents of record versions', () => {
     const refused = await kept();
     const confirmed = await kept();
     const pending = await kept();
+    const imitated = await kept();
+    await decide(imitated.requestId, imitated.recordId, 6, 9, 9, 2);
     await decide(refused.requestId, refused.recordId, 6, 10, 9);
-    expect(await store().settle()).toBe(0);
+    expect(await store().settle(1)).toBe(0);
     await decide(confirmed.requestId, confirmed.recordId, 0, 10, 10);
-    expect(await store().settle()).toBe(1);
+    expect(await store().settle(1)).toBe(1);
     const key = (it: typeof refused) => ({ recordId: it.recordId, version: 1, requestId: it.requestId });
     expect(await store().find(key(refused))).toBeUndefined();
     expect(await store().findKey(key(refused))).toBeUndefined();
     expect(await store().find(key(confirmed))).toBeDefined();
     expect(await store().find(key(pending))).toBeDefined();
-    expect(await store().settle()).toBe(0);
+    expect(await store().findKey(key(imitated))).toBeDefined();
+    expect(await store().settle(1)).toBe(0);
   });
 });

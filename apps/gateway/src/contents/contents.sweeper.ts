@@ -1,4 +1,5 @@
-import { Injectable, Logger, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
+import { Inject, Injectable, Logger, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
+import { GATEWAY_ENV, type GatewayEnv } from '../gateway.env.js';
 import { ContentsStore } from './contents.store.js';
 import { RecordContentsStore } from './record-contents.store.js';
 
@@ -14,6 +15,7 @@ export class ContentsSweeper implements OnApplicationBootstrap, OnModuleDestroy 
   constructor(
     private readonly contents: ContentsStore,
     private readonly recordContents: RecordContentsStore,
+    @Inject(GATEWAY_ENV) private readonly env: GatewayEnv,
   ) {}
 
   onApplicationBootstrap(): void {
@@ -33,6 +35,6 @@ export class ContentsSweeper implements OnApplicationBootstrap, OnModuleDestroy 
 
   async sweep(): Promise<void> {
     await this.contents.removeExpired();
-    await this.recordContents.settle();
+    await this.recordContents.settle(this.env.HOSPITAL_ID);
   }
 }

@@ -68,14 +68,16 @@ export class RecordContentsStore {
 
   /**
    * Marks what the ledger confirmed, and removes content, key and patient link of what it refused or what will never be sent.
+   * @param hospital only its own acts decide: on a shared ledger another's may bear the same request id
    * @returns how many contents were removed
    */
-  async settle(): Promise<number> {
-    const [, count]: [unknown, number] = await this.dataSource.query(`
+  async settle(hospital: number): Promise<number> {
+    const [, count]: [unknown, number] = await this.dataSource.query(
+      `
       WITH decided AS (
         SELECT c.record_id, c.version, c.request_id, coalesce(e.outcome = 0, false) AS kept
         FROM gateway.record_content c
-        LEFT JOIN mirror.emr_event e ON e.request_id = c.request_id
+        LEFT JOIN mirror.emr_event e ON e.request_id = c.request_id AND e.hospital = $1
         LEFT JOIN mirror.cursor u ON u.network = e.network
         LEFT JOIN gateway.operation o ON o.request_id = c.request_id
         WHERE NOT c.settled
@@ -92,7 +94,9 @@ export class RecordContentsStore {
           AND NOT EXISTS (SELECT FROM mirror.record r WHERE r.record_id = d.record_id)
       )
       DELETE FROM gateway.record_content c USING decided d
-      WHERE NOT d.kept AND c.record_id = d.record_id AND c.version = d.version AND c.request_id = d.request_id`);
+      WHERE NOT d.kept AND c.record_id = d.record_id AND c.version = d.version AND c.request_id = d.request_id`,
+      [hospital],
+    );
     return count;
   }
 }
