@@ -34,7 +34,7 @@ import { EmrsService } from './emrs.service.js';
 import { Patients } from './patients.service.js';
 
 const LIST = 'emrs';
-const cursorKey = z.tuple([z.number(), z.string().regex(/^[0-9a-f]{64}$/)]);
+const cursorKey = z.tuple([z.int(), z.string().regex(/^[0-9a-f]{64}$/)]);
 const keyOf = (row: LedgerRecord) => [row.openedAt, row.recordId.toString('hex')];
 
 function before(cursor: string | undefined) {
@@ -192,6 +192,6 @@ export class EmrsController {
     @Param('id', { schema: hash32 }) id: string,
     @Body({ schema: accountSchema }) body: AccountBody,
   ): Promise<void> {
-    await this.patients.linkAccount(bytesOf(id), body.issuer ?? caller.issuer, body.subject);
+    await this.patients.linkAccount(caller, bytesOf(id), body.issuer ?? caller.issuer, body.subject);
   }
 }

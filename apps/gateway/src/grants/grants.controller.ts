@@ -24,7 +24,7 @@ import { GrantsService, presentGrant } from './grants.service.js';
 import type { GrantRow } from './grants.store.js';
 
 const LIST = 'grants';
-const cursorKey = z.tuple([z.number(), z.string().regex(/^[0-9a-f]{64}$/)]);
+const cursorKey = z.tuple([z.int(), z.string().regex(/^[0-9a-f]{64}$/)]);
 const keyOf = (row: GrantRow) => [row.grantedAt, row.grantId.toString('hex')];
 
 @ApiTags('grants')

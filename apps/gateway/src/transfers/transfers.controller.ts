@@ -26,7 +26,12 @@ import { TransferViews } from './transfer-views.service.js';
 import { TransfersService } from './transfers.service.js';
 
 const LIST = 'transfers';
-const cursorKey = z.tuple([z.string().regex(/^[0-9 :.+-]{10,40}$/), z.string().regex(/^[0-9a-f]{64}$/)]);
+/** As Postgres writes a timestamptz; a date that doesn't exist must not get as far as Postgres. */
+const createdAt = z
+  .string()
+  .regex(/^2\d{3}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?[+-](0\d|1[0-4])(:[0-5]\d)?$/)
+  .refine((text) => z.iso.datetime().safeParse(`${text.slice(0, 19).replace(' ', 'T')}Z`).success);
+const cursorKey = z.tuple([createdAt, z.string().regex(/^[0-9a-f]{64}$/)]);
 
 @ApiTags('transfers')
 @Controller('v1')

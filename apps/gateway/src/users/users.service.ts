@@ -8,7 +8,7 @@ import { decodeCursor, pageOf } from '../http/page.js';
 import type { NewUser, UserBody, UserQuery } from './users.schema.js';
 
 const LIST = 'users';
-const cursorKey = z.tuple([z.string().max(64)]);
+const cursorKey = z.tuple([z.string().regex(/^[^\p{C}]{1,64}$/u)]);
 
 /** Users of the built-in issuer. An OIDC issuer keeps its own. */
 @Injectable()
