@@ -21,7 +21,9 @@ export interface Gateway {
 
 /** The whole public application, initialised but not listening. The database must be migrated. */
 export async function createGateway(env: GatewayEnv, logger: Logger): Promise<Gateway> {
-  const adapter = new FastifyAdapter(serverOptions(logger) as ConstructorParameters<typeof FastifyAdapter>[0]);
+  const adapter = new FastifyAdapter(
+    serverOptions(logger, env.TRUSTED_PROXIES) as ConstructorParameters<typeof FastifyAdapter>[0],
+  );
   const app = await NestFactory.create<NestFastifyApplication>(appModule(env, logger), adapter, {
     bodyParser: false,
     logger: nestLogger(logger),
@@ -51,6 +53,7 @@ export async function createGateway(env: GatewayEnv, logger: Logger): Promise<Ga
     ratePerMinute: env.RATE_LIMIT_PER_MINUTE,
     contentLimit: env.CONTENT_LIMIT_BYTES,
     authenticate: (request, reply) => authenticator.authenticate(request, reply),
+    isKnown: (request) => authenticator.isKnown(request),
     observe: (route, method, status, seconds) => metrics.observeRequest(route, method, status, seconds),
   });
   installBodyParser(instance);

@@ -21,6 +21,8 @@ export const gatewayEnv = z
     PEER_PORT: port.default(4102),
     /** Where clients reach this gateway; in the OpenAPI document. */
     PUBLIC_URL: optional,
+    /** Addresses or networks (CIDR), with commas between, of the proxies in front: what they say of a client's address is believed. */
+    TRUSTED_PROXIES: optional.transform((list) => list?.split(',').map((address) => address.trim())),
     /** Role `gateway`. */
     DATABASE_URL: z.string().startsWith('postgres', 'a postgres:// URL'),
     DATABASE_POOL: z.coerce.number().int().min(2).max(200).default(16),

@@ -7,7 +7,7 @@ import { fromHex, toHex } from '../../../../libs/platform/src/bytes.js';
 import { ProblemError } from '../../../../libs/platform/src/errors.js';
 import type { NetworksConfig } from '../../../../libs/platform/src/networks.js';
 import { type Caller, roleBits, rolesOfBits } from '../auth/caller.js';
-import { Issuers } from '../auth/issuers.js';
+import { type IssuerEntry, Issuers } from '../auth/issuers.js';
 import { NETWORKS } from '../core.tokens.js';
 import { bytesOf } from '../http/fields.js';
 import { decodeCursor, pageOf } from '../http/page.js';
@@ -52,9 +52,14 @@ export class ActorsService {
     idempotencyKey: string,
     registration: Registration,
   ): Promise<{ operation: Performed; address: string }> {
-    const { issuer, hospital } = this.#issuerOf(registration.issuer);
+    const { issuer, hospital, roles } = this.#issuerOf(registration.issuer);
     if (hospital !== caller.hospital)
       throw new ProblemError('FORBIDDEN', { detail: 'The issuer speaks for another hospital.' });
+    if (!registration.roles.every((role) => roles.includes(role))) {
+      throw new ProblemError('INVALID_INPUT', {
+        errors: [{ pointer: '/roles', message: 'more than the issuer may hand out' }],
+      });
+    }
     const address = await this.#bind(issuer, registration);
     const build = (): StepIntent => ({
       code: Operation.REGISTER_ACTOR,
@@ -104,14 +109,14 @@ export class ActorsService {
       : [{ step: 'global', network: 'global', build }, local];
   }
 
-  #issuerOf(name: string | undefined): { issuer: string; hospital: number } {
+  #issuerOf(name: string | undefined): Pick<IssuerEntry, 'issuer' | 'hospital' | 'roles'> {
     const entry = name === undefined ? this.issuers.builtin : this.issuers.find(name)?.entry;
     if (!entry) {
       throw new ProblemError('INVALID_INPUT', {
         errors: [{ pointer: '/issuer', message: 'names no issuer trusted here' }],
       });
     }
-    return { issuer: entry.issuer, hospital: entry.hospital };
+    return entry;
   }
 
   async #bind(issuer: string, registration: Registration): Promise<Buffer> {

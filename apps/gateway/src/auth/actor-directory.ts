@@ -11,6 +11,8 @@ const CACHED_ACTORS = 20_000;
 
 export interface Standing {
   actor?: NonNullable<Caller['actor']>;
+  /** Bits of the roles the actor has on the local ledger; undefined where nobody is registered there. */
+  ledgerRoles?: number;
   /** Suspended on the ledger, or disabled as a user of the built-in issuer. */
   suspended: boolean;
 }
@@ -18,6 +20,7 @@ export interface Standing {
 interface Row {
   address: Buffer | null;
   held: boolean;
+  roles: number | null;
   active: boolean | null;
   disabled: boolean | null;
 }
@@ -46,7 +49,7 @@ export class ActorDirectory {
 
   async #read(issuer: string, subject: string, builtin: boolean): Promise<Standing> {
     const [row]: Row[] = await this.database.query(
-      `SELECT k.address, k.wrapped_key IS NOT NULL AS held, a.active, u.disabled
+      `SELECT k.address, k.wrapped_key IS NOT NULL AS held, a.roles, a.active, u.disabled
        FROM (SELECT 1) AS one
        LEFT JOIN gateway.actor_key k ON k.issuer = $1 AND k.subject = $2 AND k.kind = 'actor'
        LEFT JOIN mirror.actor a ON a.network = $3 AND a.address = k.address
@@ -55,6 +58,7 @@ export class ActorDirectory {
     );
     return {
       ...(row?.address ? { actor: { address: row.address, custody: row.held ? 'gateway' : 'self' } } : {}),
+      ...(typeof row?.roles === 'number' ? { ledgerRoles: row.roles } : {}),
       suspended: row?.active === false || row?.disabled === true,
     };
   }

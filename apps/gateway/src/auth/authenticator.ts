@@ -4,8 +4,8 @@ import passport from 'passport';
 import { Strategy } from 'passport-jwt';
 import { ProblemError } from '../../../../libs/platform/src/errors.js';
 import { Vault } from '../../../../libs/vault/src/vault.js';
-import { ActorDirectory } from './actor-directory.js';
-import type { Caller } from './caller.js';
+import { ActorDirectory, type Standing } from './actor-directory.js';
+import { type Caller, rolesWithin } from './caller.js';
 import { Issuers } from './issuers.js';
 import { missingToken, TokenVerifier, type VerifiedToken } from './token-verifier.js';
 
@@ -33,7 +33,7 @@ export class Authenticator {
   readonly #passport = new passport.Passport();
 
   constructor(
-    verifier: TokenVerifier,
+    private readonly verifier: TokenVerifier,
     private readonly issuers: Issuers,
     private readonly actors: ActorDirectory,
     private readonly vault: Vault,
@@ -54,22 +54,40 @@ export class Authenticator {
   /** @throws ProblemError UNAUTHENTICATED with WWW-Authenticate, FORBIDDEN for a suspended actor */
   async authenticate(request: FastifyRequest, reply: FastifyReply): Promise<void> {
     const token = await this.#verifiedToken(request, reply);
-    const { issuer, subject, clientId, hospital, roles, acr, tokenHash } = token;
-    const builtin = this.issuers.find(issuer)?.entry.builtin === true;
-    const { actor, suspended } = await this.actors.standingOf(issuer, subject, builtin);
+    const { issuer, subject, clientId, hospital, roles, acr, tokenHash, expiresAt } = token;
+    const { actor, ledgerRoles, suspended } = await this.#standingOf(token);
     if (suspended) throw new ProblemError('FORBIDDEN', { detail: 'This actor is suspended; ask your administrator.' });
     const caller: Caller = {
       issuer,
       subject,
       clientId,
       hospital,
-      roles,
+      roles: rolesWithin(roles, ledgerRoles),
       ...(acr === undefined ? {} : { acr }),
       tokenHash,
       principal: this.vault.principal({ issuer, clientId, subject }),
       ...(actor ? { actor } : {}),
+      ...(ledgerRoles === undefined ? {} : { ledgerRoles }),
+      expiresAt,
     };
     request.caller = caller;
+  }
+
+  /** Whether the request carries a token that was found good before. */
+  isKnown(request: FastifyRequest): boolean {
+    const token = bearerOf(request.headers.authorization);
+    return token !== null && this.verifier.isKnown(token);
+  }
+
+  /** Whether a caller of earlier would still be let in: the token hasn't ended, the actor isn't suspended. */
+  async stillStands(caller: Pick<Caller, 'issuer' | 'subject' | 'expiresAt'>): Promise<boolean> {
+    if (caller.expiresAt !== undefined && caller.expiresAt <= Date.now() / 1000) return false;
+    return !(await this.#standingOf(caller)).suspended;
+  }
+
+  #standingOf({ issuer, subject }: Pick<Caller, 'issuer' | 'subject'>): Promise<Standing> {
+    const builtin = this.issuers.find(issuer)?.entry.builtin === true;
+    return this.actors.standingOf(issuer, subject, builtin);
   }
 
   #verifiedToken(request: FastifyRequest, reply: FastifyReply): Promise<VerifiedToken> {

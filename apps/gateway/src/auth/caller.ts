@@ -32,6 +32,14 @@ export function rolesOfBits(bits: number): RoleName[] {
   return roleNames.filter((role) => (bits & roleBit[role]) !== 0);
 }
 
+/** Roles that act on records: who is registered as an actor has them as far as the ledger says so, too. The others live in tokens alone. */
+const ledgerRoles: readonly RoleName[] = ['clinician', 'records-officer', 'privacy-officer', 'device'];
+
+/** What is left of a token's roles once the ledger was asked. @param bits roles of the registered actor; undefined when there is none */
+export function rolesWithin(roles: readonly RoleName[], bits: number | undefined): RoleName[] {
+  return roles.filter((role) => bits === undefined || !ledgerRoles.includes(role) || (bits & roleBit[role]) !== 0);
+}
+
 /** Who asks, as the verified token and the ledger's mirror say. Never read from body, query or header. */
 export interface Caller {
   issuer: string;
@@ -39,7 +47,7 @@ export interface Caller {
   clientId: string;
   /** Always this gateway's own: other hospitals' tokens are refused. */
   hospital: number;
-  /** Token's roles within the issuer's ceiling. */
+  /** Token's roles within the issuer's ceiling and, for a registered actor, within those the ledger has. */
   roles: RoleName[];
   acr?: string;
   /** SHA-256 of the token as received. */
@@ -48,6 +56,10 @@ export interface Caller {
   principal: Buffer;
   /** The caller's own address on the ledger; absent for whom none was registered (auditors, admins, systems may have none). */
   actor?: { address: Buffer; custody: 'gateway' | 'self' };
+  /** Bits of the actor's roles on the local ledger, where it is registered. */
+  ledgerRoles?: number;
+  /** When the token ends, unix seconds. */
+  expiresAt?: number;
 }
 
 declare module 'fastify' {

@@ -14,7 +14,10 @@ const clientSchema = z.strictObject({ clientId: z.string().min(1).max(128), jwks
 const issuerSchema = z
   .strictObject({
     issuer: z.string().min(1).max(512),
-    jwksUri: z.url().optional(),
+    jwksUri: z
+      .url()
+      .refine(isPrivate, 'must be https: whoever can change the keys on their way can be anybody')
+      .optional(),
     jwks: jwksSchema.optional(),
     builtin: z.literal(true).optional(),
     /** The only hospital this issuer may speak for. */
@@ -32,6 +35,12 @@ const issuerSchema = z
   .refine((entry) => [entry.jwksUri, entry.jwks, entry.builtin].filter(Boolean).length === 1, {
     message: 'needs exactly one of jwksUri, jwks and builtin',
   });
+
+/** Plain HTTP only to this machine itself. */
+function isPrivate(url: string): boolean {
+  const { protocol, hostname } = new URL(url);
+  return protocol === 'https:' || (protocol === 'http:' && ['127.0.0.1', '[::1]', 'localhost'].includes(hostname));
+}
 
 export type IssuerEntry = z.output<typeof issuerSchema>;
 export type ClientEntry = z.output<typeof clientSchema>;

@@ -10,6 +10,7 @@ import { NETWORKS } from '../core.tokens.js';
 import { ActorKeys } from '../keys/actor-keys.js';
 import { Keystores } from '../keys/keystores.js';
 import type { StepIntent } from './act.js';
+import { requireRoleOfToken } from './act-roles.js';
 
 /** Outlives every retry. */
 const DEADLINE_SECONDS = 7 * 24 * 3600;
@@ -37,7 +38,7 @@ export class IntentSigner {
     this.#domains = new Map(networks.networks.map((n) => [n.name, domainSeparator(n.chainId, n.contract)]));
   }
 
-  /** @throws ProblemError FORBIDDEN when the caller is no actor, INVALID_INPUT when a self-held key's signature is missing or wrong */
+  /** @throws ProblemError FORBIDDEN when the caller is no actor or the token lacks the role, INVALID_INPUT when a self-held key's signature is missing or wrong */
   async sign(caller: Caller, network: NetworkConfig, requestId: Buffer, step: StepIntent): Promise<SignedIntent> {
     const { address, key } = await this.#actorOf(caller, step);
     const salt = randomBytes(32);
@@ -65,6 +66,7 @@ export class IntentSigner {
     if (actor === 'registrar') return this.keystores.registrar;
     if (actor !== 'caller') return actor;
     const { address, custody } = actorOf(caller);
+    requireRoleOfToken(caller, step.code);
     if (custody === 'self' || step.signature) return { address };
     const key = await this.actorKeys.privateKeyOf(address);
     return key ? { address, key } : { address };

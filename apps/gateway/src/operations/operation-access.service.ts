@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { endStates, type OperationView } from '../../../../libs/chain-client/src/submission/operation.types.js';
 import type { Submission } from '../../../../libs/chain-client/src/submission/submission.js';
 import { ProblemError } from '../../../../libs/platform/src/errors.js';
+import { Authenticator } from '../auth/authenticator.js';
 import type { Caller } from '../auth/caller.js';
 import { SUBMISSION } from '../core.tokens.js';
 import { decodeCursor, pageOf } from '../http/page.js';
@@ -11,20 +12,26 @@ import { presentOperation } from './operation.presenter.js';
 import type { OperationBody, OperationQuery } from './operation.schema.js';
 
 const LIST = 'operations';
-const cursorKey = z.tuple([z.string().regex(/^\d{1,19}$/)]);
+const cursorKey = z.tuple([z.string().regex(/^\d{1,18}$/)]);
 /** How long a stream waits for the end before it looks at the steps on the way. */
 const LOOK_MS = 1_000;
 const HEARTBEAT_MS = 15_000;
 /** Longer than any act takes; an endless one would hold a connection for ever. */
 const LONGEST_STREAM_MS = 10 * 60_000;
 const MOST_STREAMS = 500;
+/** One client must not take them all. */
+const MOST_STREAMS_EACH = 20;
 
 /** Operations as their owner, or an administrator or auditor, may see them. */
 @Injectable()
 export class OperationAccess {
-  #streams = 0;
+  /** Open streams by principal. */
+  readonly #streams = new Map<string, number>();
 
-  constructor(@Inject(SUBMISSION) private readonly submission: Submission) {}
+  constructor(
+    @Inject(SUBMISSION) private readonly submission: Submission,
+    private readonly authenticator: Authenticator,
+  ) {}
 
   /** @throws ProblemError NOT_FOUND also for others' operations: their existence is nobody's business */
   async find(caller: Caller, id: string): Promise<OperationView> {
@@ -59,10 +66,22 @@ export class OperationAccess {
     return presentOperation(await this.find(caller, id));
   }
 
-  /** Server-sent events: `operation` with the body at each change of state, a comment as heartbeat; ends at a final state. */
-  async *stream(caller: Caller, first: OperationView): AsyncGenerator<string> {
-    if (this.#streams >= MOST_STREAMS) throw new ProblemError('TOO_MANY_REQUESTS', { retryAfter: 5 });
-    this.#streams++;
+  /**
+   * Server-sent events: `operation` with the body at each change of state, a comment as heartbeat; ends at a final state, and once the caller
+   * would no longer be let in.
+   * @throws ProblemError TOO_MANY_REQUESTS before anything is sent
+   */
+  stream(caller: Caller, first: OperationView): AsyncGenerator<string> {
+    const open = [...this.#streams.values()].reduce((sum, count) => sum + count, 0);
+    if (open >= MOST_STREAMS || (this.#streams.get(nameOf(caller)) ?? 0) >= MOST_STREAMS_EACH) {
+      throw new ProblemError('TOO_MANY_REQUESTS', { retryAfter: 5 });
+    }
+    return this.#events(caller, first);
+  }
+
+  async *#events(caller: Caller, first: OperationView): AsyncGenerator<string> {
+    const name = nameOf(caller);
+    this.#streams.set(name, (this.#streams.get(name) ?? 0) + 1);
     try {
       const until = Date.now() + LONGEST_STREAM_MS;
       let view = first;
@@ -82,12 +101,19 @@ export class OperationAccess {
         await this.submission.outcomes.waitFor(view.network, view.requestId, LOOK_MS);
         // When the process stops, waiting ends at once: don't spin.
         if (Date.now() - asked < 5) await new Promise((resolve) => setTimeout(resolve, 50));
+        if (!(await this.authenticator.stillStands(caller))) return;
         view = await this.find(caller, view.id);
       }
     } finally {
-      this.#streams--;
+      const left = (this.#streams.get(name) ?? 1) - 1;
+      if (left > 0) this.#streams.set(name, left);
+      else this.#streams.delete(name);
     }
   }
+}
+
+function nameOf(caller: Caller): string {
+  return caller.principal.toString('latin1');
 }
 
 function seesAll(caller: Caller): boolean {
