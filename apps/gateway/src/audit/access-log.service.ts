@@ -12,7 +12,9 @@ export type LookKind =
   | 'grants'
   | 'query'
   | 'audit'
-  | 'audit-search';
+  | 'audit-search'
+  /** A log-in was made to stand for a record's patient; `detail.account` is its blind index. */
+  | 'account-link';
 
 export interface Look {
   kind: LookKind;

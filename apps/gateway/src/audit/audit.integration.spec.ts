@@ -51,13 +51,9 @@ beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'audit-'));
   vault = await createVault(directory, 'p', 2 ** 10);
   records = new Records(new RecordsStore(gateway, networks, { HOSPITAL_ID: 1 } as GatewayEnv), vault);
-  patients = new Patients(new PatientsStore(gateway), vault, new ActorKeys(gateway, vault), records);
-  audit = new AuditService(
-    new AuditStore(gateway, networks),
-    patients,
-    records,
-    new AccessLog(new AccessLogStore(gateway)),
-  );
+  const log = new AccessLog(new AccessLogStore(gateway));
+  patients = new Patients(new PatientsStore(gateway), vault, new ActorKeys(gateway, vault), records, log);
+  audit = new AuditService(new AuditStore(gateway, networks), patients, records, log);
 
   // Twelve acts on two networks, two a second, every third refused; one more that isn't final.
   for (let index = 0; index < 12; index++) {
@@ -166,7 +162,12 @@ describe('audit events', () => {
     expect(await all({ patient: { identifier: { value: 'CANARY-77' } } })).toEqual([]);
     const patient = caller('patient');
     expect(await all({}, patient)).toEqual([]);
-    await patients.linkAccount(recordId, patient.issuer, patient.subject);
+    await patients.linkAccount(
+      { ...caller('records-officer'), subject: 'officer.a' },
+      recordId,
+      patient.issuer,
+      patient.subject,
+    );
     expect(await all({}, patient)).toHaveLength(4);
     await expect(audit.event(patient, 'ev_local_9')).rejects.toMatchObject({ code: 'NOT_FOUND' });
     expect((await audit.event(patient, 'ev_local_1')).id).toBe('ev_local_1');

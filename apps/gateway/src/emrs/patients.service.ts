@@ -1,7 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
+import { toHex } from '../../../../libs/platform/src/bytes.js';
 import { ProblemError } from '../../../../libs/platform/src/errors.js';
 import { Vault } from '../../../../libs/vault/src/vault.js';
+import { AccessLog } from '../audit/access-log.service.js';
 import type { Caller } from '../auth/caller.js';
 import { ActorKeys } from '../keys/actor-keys.js';
 import { Records } from '../policy/records.service.js';
@@ -16,6 +18,7 @@ export class Patients {
     private readonly vault: Vault,
     private readonly actorKeys: ActorKeys,
     private readonly records: Records,
+    private readonly accessLog: AccessLog,
   ) {}
 
   identifierIndex(identifier: PatientIdentifier): Buffer {
@@ -46,17 +49,32 @@ export class Patients {
     return { ...(system === null ? {} : { system }), value };
   }
 
-  /** @throws ProblemError NOT_FOUND when the record has no patient here */
-  async linkAccount(recordId: Buffer, issuer: string, subject: string): Promise<void> {
+  /**
+   * Lets a log-in stand for a record's patient. Looks of that log-in are then the patient's own on the ledger, so who linked it is logged first.
+   * @throws ProblemError NOT_FOUND when the record has no patient here, FORBIDDEN for the caller's own log-in
+   */
+  async linkAccount(caller: Caller, recordId: Buffer, issuer: string, subject: string): Promise<void> {
+    if (issuer === caller.issuer && subject === caller.subject) {
+      throw new ProblemError('FORBIDDEN', { detail: 'Somebody else has to link your own log-in.' });
+    }
+    await this.accessLog.record(caller, {
+      kind: 'account-link',
+      recordId,
+      detail: { account: toHex(this.records.accountIndex(issuer, subject)) },
+    });
     const linked = await this.store.linkAccount(recordId, this.records.accountIndex(issuer, subject));
     if (!linked) throw new ProblemError('NOT_FOUND');
   }
 
+  /** Blind index of the caller's log-in, for patients; undefined for everybody else. */
+  accountOf(caller: Caller): Buffer | undefined {
+    return this.records.viewer(caller).account;
+  }
+
   /** The key that acts as the record's subject, when `caller` is its patient; undefined when not. */
   async subjectActor(caller: Caller, recordId: Buffer): Promise<{ address: Buffer; key: Buffer } | undefined> {
-    if (!caller.roles.includes('patient')) return undefined;
-    const index = this.records.accountIndex(caller.issuer, caller.subject);
-    const address = await this.store.subjectFor(recordId, index);
+    const account = this.accountOf(caller);
+    const address = account && (await this.store.subjectFor(recordId, account));
     const key = address && (await this.actorKeys.privateKeyOf(address));
     return address && key ? { address, key } : undefined;
   }

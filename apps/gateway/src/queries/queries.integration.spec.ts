@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { DataSource } from 'typeorm';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { addressOf } from '../../../../libs/chain-client/src/keys/secp256k1.js';
 import { Operation, Reason } from '../../../../libs/contracts/src/operations.js';
 import { addressWord, parameters } from '../../../../libs/contracts/src/parameters.js';
 import { createDataSource } from '../../../../libs/database/src/data-source.js';
@@ -11,12 +12,18 @@ import type { NetworksConfig } from '../../../../libs/platform/src/networks.js';
 import { createVault, type Vault } from '../../../../libs/vault/src/vault.js';
 import { MirrorBuilder, someRecordId } from '../../../../test/builders/mirror.builder.js';
 import { freshDatabase, type TestDatabase } from '../../../../test/stack/database.js';
+import { AccessLog } from '../audit/access-log.service.js';
+import { AccessLogStore } from '../audit/access-log.store.js';
 import type { Caller } from '../auth/caller.js';
 import { RecordContents } from '../contents/record-contents.service.js';
 import { RecordContentsStore } from '../contents/record-contents.store.js';
-import type { Patients } from '../emrs/patients.service.js';
+import { Patients } from '../emrs/patients.service.js';
+import { PatientsStore } from '../emrs/patients.store.js';
 import type { GatewayEnv } from '../gateway.env.js';
+import { ActorKeys } from '../keys/actor-keys.js';
 import type { OperationsService } from '../operations/operations.service.js';
+import { Records } from '../policy/records.service.js';
+import { RecordsStore } from '../policy/records.store.js';
 import { QueriesService } from './queries.service.js';
 import { QueriesStore } from './queries.store.js';
 
@@ -35,6 +42,7 @@ let directory: string;
 let store: QueriesStore;
 let contents: RecordContents;
 let service: QueriesService;
+let patients: Patients;
 
 beforeAll(async () => {
   database = await freshDatabase();
@@ -45,7 +53,15 @@ beforeAll(async () => {
   vault = await createVault(directory, 'p', 2 ** 10);
   store = new QueriesStore(gateway, networks, env);
   contents = new RecordContents(new RecordContentsStore(gateway), vault);
-  service = new QueriesService(store, {} as OperationsService, contents, {} as Patients);
+  const log = new AccessLog(new AccessLogStore(gateway));
+  patients = new Patients(
+    new PatientsStore(gateway),
+    vault,
+    new ActorKeys(gateway, vault),
+    new Records(new RecordsStore(gateway, networks, env), vault),
+    log,
+  );
+  service = new QueriesService(store, {} as OperationsService, contents, patients);
 });
 afterAll(async () => {
   await gateway?.destroy();
@@ -202,6 +218,45 @@ describe('release of content', () => {
     expect(await refusal(second)).toBe('released');
     await mirror.suspend(actor);
     expect(await refusal(await asked())).toBe('FORBIDDEN');
+  });
+
+  it('is for a patient while their log-in stands for the patient, and takes the role', async () => {
+    const subjectKey = vault.subjectKey(randomBytes(32));
+    const subject = addressOf(subjectKey);
+    await gateway.transaction((manager) =>
+      patients.attach(manager, { recordId, subject, subjectKey }, { value: 'CANARY-9' }),
+    );
+    await mirrorSource.query('UPDATE mirror.record SET subject = $2 WHERE record_id = $1', [recordId, subject]);
+    const officer: Caller = { ...caller, subject: 'officer.a', roles: ['records-officer'] };
+    await expect(patients.linkAccount(officer, recordId, 'i', 'officer.a')).rejects.toMatchObject({
+      code: 'FORBIDDEN',
+    });
+    await patients.linkAccount(officer, recordId, 'i', 's');
+    const [logged] = await gateway.query(
+      "SELECT detail FROM gateway.access_log WHERE kind = 'account-link' AND record_id = $1",
+      [recordId],
+    );
+    expect(logged.detail.account).toMatch(/^0x[0-9a-f]{64}$/);
+    caller = { ...caller, roles: ['patient'] };
+    actor = subject;
+    const requestId = await asked();
+    expect(await refusal(requestId)).toBe('released');
+    await expect(service.release({ ...caller, roles: ['clinician'] }, requestId)).rejects.toMatchObject({
+      code: 'FORBIDDEN',
+    });
+    await gateway.query('DELETE FROM gateway.patient_account');
+    await expect(service.release(caller, requestId)).rejects.toMatchObject({ code: 'FORBIDDEN' });
+    expect(await releases(requestId)).toBe(1);
+  });
+
+  it('takes a token that still carries a role to look with', async () => {
+    await mirror.relation('local', recordId, actor);
+    const requestId = await asked();
+    caller = { ...caller, ledgerRoles: CLINICIAN };
+    expect(await refusal(requestId)).toBe('released');
+    const stripped: Caller = { ...caller, roles: ['auditor'] };
+    await expect(service.release(stripped, requestId)).rejects.toMatchObject({ code: 'FORBIDDEN' });
+    expect(await releases(requestId)).toBe(1);
   });
 
   it('stands on a team only with team relation and membership', async () => {

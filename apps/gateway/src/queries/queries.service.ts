@@ -10,6 +10,7 @@ import { ContentDamaged } from '../contents/sealed-content.js';
 import { Patients } from '../emrs/patients.service.js';
 import { bytesOf, toInstant } from '../http/fields.js';
 import { fingerprintOf } from '../operations/act.js';
+import { requireRoleOfToken } from '../operations/act-roles.js';
 import { OperationsService, type OperationView, type Representation } from '../operations/operations.service.js';
 import { ForeignContents } from './foreign-contents.js';
 import type { QueryBody, QueryView } from './queries.schema.js';
@@ -75,6 +76,7 @@ export class QueriesService {
    * @throws ProblemError NOT_FOUND, CONFLICT (not final yet), DENIED_BY_LEDGER, FORBIDDEN, GONE, PEER_UNAVAILABLE
    */
   async release(caller: Caller, requestId: Buffer): Promise<Representation> {
+    if (!caller.roles.includes('patient')) requireRoleOfToken(caller, Operation.QUERY);
     const row = await this.#look(caller, requestId, true);
     const operation = row.operationId;
     if (row.outcome === null || !row.final) {
@@ -110,7 +112,8 @@ export class QueriesService {
   }
 
   async #look(caller: Caller, requestId: Buffer, release: boolean): Promise<QueryRow> {
-    const row = await this.#looks.add({ requestId, principal: caller.principal, release });
+    const account = this.patients.accountOf(caller) ?? null;
+    const row = await this.#looks.add({ requestId, principal: caller.principal, account, release });
     if (!row) throw new ProblemError('NOT_FOUND');
     return row;
   }

@@ -32,6 +32,8 @@ export interface TargetKey {
 export interface ReleaseKey {
   requestId: Buffer;
   principal: Buffer;
+  /** Blind index of a patient's log-in: what they asked as the record's subject stands while the log-in stands for the patient. */
+  account: Buffer | null;
   /** Whether this is a release: written to the access log, in the same commit, when it is allowed. */
   release: boolean;
 }
@@ -107,6 +109,7 @@ export class QueriesStore {
       this.#hospital,
       this.#local,
       this.#global,
+      keys.map((key) => key.account),
     ]);
     const found: (QueryRow | undefined)[] = keys.map(() => undefined);
     for (const row of rows) found[row.n - 1] = row;
@@ -149,7 +152,8 @@ const IS_TEAM = `substring(e.data FROM 257 FOR 12) = '\\x${'00'.repeat(12)}'::by
 const queried = (expression: string) => `CASE WHEN e.outcome = 0 THEN ${expression} END`;
 
 const STANDING = `(
-  r.subject = e.actor AND r.custodian = $4
+  r.subject = e.actor AND r.custodian = $4 AND ${found(`FROM gateway.patient_record pr JOIN gateway.patient_account pa USING (patient_id)
+    WHERE pr.record_id = e.record_id AND pa.account_index = q.account`)}
   OR a.active AND a.hospital = $4 AND (a.roles & ${ROLE_BITS_LOOK}) <> 0 AND CASE
     WHEN b.basis = ${OWN_BASIS} THEN r.custodian = $4
       AND ((r.level = 0 AND (a.roles & ${MAY_LOOK_AT_LEVEL_0}) <> 0) OR ${related('e.network', 'e.record_id', 'e.actor')})
@@ -173,7 +177,8 @@ WITH looked AS MATERIALIZED (
     coalesce(e.block_time + b.ttl <= ${NOW}, false) AS expired, coalesce(${STANDING}, false) AS standing,
     r.custodian::float8 AS custodian, b.version, v.content_hash AS "contentHash", v.request_id AS "contentRequestId",
     k.kek_id AS "kekId", k.wrapped_dek AS "wrappedDek"
-  FROM unnest((SELECT $1::bytea[]), (SELECT $2::bytea[]), (SELECT $3::boolean[])) WITH ORDINALITY AS q(request_id, principal, release, n)
+  FROM unnest((SELECT $1::bytea[]), (SELECT $2::bytea[]), (SELECT $3::boolean[]), (SELECT $7::bytea[]))
+    WITH ORDINALITY AS q(request_id, principal, release, account, n)
   CROSS JOIN LATERAL (SELECT * FROM gateway.operation o WHERE o.network IN ($5, $6) AND o.request_id = q.request_id
     AND o.principal = q.principal AND o.code = ${Operation.QUERY} LIMIT 1) o
   LEFT JOIN LATERAL (SELECT * FROM mirror.emr_event e WHERE e.request_id = o.request_id
