@@ -10,7 +10,11 @@ const manifestSchema = z.strictObject({
   v: z.literal(1),
   alg: z.literal('A256GCM'),
   chainId: z.string().regex(/^\d+$/),
-  mediaType: z.string(),
+  /** It goes out as a Content-Type, also where another hospital wrote the manifest. */
+  mediaType: z
+    .string()
+    .max(255)
+    .regex(/^[a-z0-9!#$&^_.+-]+\/[a-z0-9!#$&^_.+-]+$/),
   nonce: z.string().regex(/^[0-9a-f]{24}$/),
   recordId: z.string().regex(/^[0-9a-f]{64}$/),
   /** Of the ciphertext with its tag. */
