@@ -235,6 +235,16 @@ describe('a grant', () => {
       201,
     );
     expectStatus(await ask(b, 'clinician.c', record), 404);
+    // Who may not give it is refused where the record is: nothing is published in its author's name for that.
+    for (const [subject, roles, over] of [
+      ['clinician.b', clinician, { consent: { hash: `0x${'11'.repeat(32)}` } }],
+      ['privacy.a', privacy, {}],
+    ] as const) {
+      const refused = await a.call(subject, [...roles], 'POST', `/v1/emrs/${record}/grants`, { hospital: 2, ...over });
+      expect(expectStatus(refused, 403).body.operation.network).toBe('local');
+    }
+    const published = `/v1/audit/events?recordId=${record}&network=global`;
+    expect((await a.call('auditor.a', ['auditor'], 'GET', published)).body.items).toEqual([]);
     const consent = { contentId: await upload(a, 'privacy.a', { resourceType: 'Consent' }, privacy) };
     const given = await a.call('privacy.a', privacy, 'POST', `/v1/emrs/${record}/grants`, { hospital: 2, consent });
     expect(expectStatus(given, 201).body.network).toBe('global');

@@ -44,7 +44,10 @@ export class GrantsService {
     const subject = await this.patients.subjectActor(caller, recordId);
     if (!subject) actorOf(caller);
     const hospital = body.hospital ?? caller.hospital;
-    const network = hospital === caller.hospital ? record.network : 'global';
+    // Publication signs in the author's name and can't be undone: not for a grant that the ledger is going to refuse. That is then refused where
+    // the record is.
+    const mayGive = subject !== undefined || (caller.roles.includes('privacy-officer') && body.consent !== undefined);
+    const network = hospital !== caller.hospital && mayGive ? 'global' : record.network;
     const publish = network === 'global' ? await this.publication.steps(caller, record) : [];
     let consent: (SealedContent & { dek: Buffer }) | undefined;
     return this.operations.perform(caller, {
