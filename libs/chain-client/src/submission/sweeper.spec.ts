@@ -67,4 +67,29 @@ describe('the sweeper', () => {
     await sweeper.sweep();
     expect(quarantines()).toBe(1);
   });
+
+  it('says what keeps acts waiting, once in a while', async () => {
+    const { dataSource } = database({
+      'AS waited': () => [{ waited: 9.7 }],
+      'AS out': () => [{ state: 'quarantined', reason: 'MIRROR_BEHIND', out: 0 }],
+    });
+    const ring = vi.fn();
+    const lines: Record<string, unknown>[] = [];
+    const sweeper = new Sweeper({
+      ...{
+        dataSource,
+        networks: [network('local', { blockNumber: async () => 1n })],
+        ring,
+        failpoint: () => undefined,
+      },
+      logger: createLogger('test', 'warn', { write: (line) => void lines.push(JSON.parse(line)) }),
+    });
+    await sweeper.sweep();
+    await sweeper.sweep();
+    expect(ring).toHaveBeenCalledTimes(2);
+    expect(lines).toMatchObject([
+      { network: 'local', waitedSeconds: 10, aligned: true, signers: [{ reason: 'MIRROR_BEHIND' }] },
+    ]);
+    expect(lines).toHaveLength(1);
+  });
 });

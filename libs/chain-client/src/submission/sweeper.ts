@@ -18,6 +18,9 @@ export interface SweeperOptions {
   ring(network: string): void;
 }
 
+const LONG_WAIT_SECONDS = 5;
+const EXPLAIN_AGAIN_MS = 30_000;
+
 interface OpenTransaction {
   nonce: string;
   hash: Buffer;
@@ -31,6 +34,7 @@ export class Sweeper {
   private readonly running = new Map<string, Promise<void>>();
   private stopped = false;
   private readonly unreachable = new Set<string>();
+  private readonly explained = new Map<string, number>();
   /** Nonces, by signer, that the last sweep found used by bytes the mirror doesn't know. */
   private readonly suspects = new Map<string, string>();
 
@@ -84,12 +88,33 @@ export class Sweeper {
   }
 
   private async ringForWaiting(network: SubmissionNetwork): Promise<void> {
-    const [row] = await rowsOf<{ waiting: boolean }>(
+    const [head] = await rowsOf<{ waited: number }>(
       this.options.dataSource,
-      `SELECT EXISTS (SELECT FROM gateway.operation WHERE network = $1 AND phase = 'accepted') AS waiting`,
+      `SELECT extract(epoch FROM now() - created_at)::float8 AS waited FROM gateway.operation
+       WHERE network = $1 AND phase = 'accepted' ORDER BY priority DESC, ordinal LIMIT 1`,
       [network.name],
     );
-    if (row?.waiting) this.options.ring(network.name);
+    if (head === undefined) return;
+    this.options.ring(network.name);
+    if (head.waited >= LONG_WAIT_SECONDS) await this.explain(network, head.waited);
+  }
+
+  /** Says what keeps acts from being signed: whoever runs this looks for the reason in the log first. */
+  private async explain(network: SubmissionNetwork, waited: number): Promise<void> {
+    if (Date.now() - (this.explained.get(network.name) ?? 0) < EXPLAIN_AGAIN_MS) return;
+    this.explained.set(network.name, Date.now());
+    const signers = await rowsOf<{ state: string; reason: string | null; out: number }>(
+      this.options.dataSource,
+      `SELECT s.state, s.reason, (SELECT count(*)::int FROM gateway.transaction t
+         WHERE t.signer_id = s.id AND t.state IN ('signed', 'submitted')) AS out
+       FROM gateway.signer s WHERE s.network = $1 AND s.address = ANY($2)`,
+      [network.name, network.signers.map(({ address }) => address)],
+    );
+    const { name, aligned, assigning } = network;
+    this.options.logger.warn(
+      { network: name, waitedSeconds: Math.round(waited), aligned, assigning, signers },
+      'Acts have been waiting for a while to be signed.',
+    );
   }
 
   /** An act whose deadline lies before the last final block would only be refused. Not earlier: until then it may still ride. */
