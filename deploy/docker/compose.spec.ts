@@ -19,6 +19,8 @@ interface ComposeService {
   depends_on?: Record<string, { condition: string }>;
   volumes?: string[];
   privileged?: boolean;
+  user?: string;
+  cap_drop?: string[];
   network_mode?: string;
 }
 interface Compose {
@@ -90,6 +92,13 @@ describe('docker-compose.yml', () => {
     for (const [, variable, rest] of text.matchAll(/\$\{([A-Z_]+)(:[-?][^}]*)?\}/g)) {
       const harmless = ['BIND_ADDRESS', 'EMR_IMAGE', 'LOG_LEVEL', 'TRUSTED_PROXIES'].includes(variable ?? '');
       expect(rest?.startsWith(harmless ? ':-' : ':?'), variable).toBe(true);
+    }
+  });
+
+  it('puts no secret on a command line, and runs no program of ours or Redis as root', () => {
+    for (const [name, { command = [], healthcheck, user, cap_drop }] of services) {
+      expect(JSON.stringify([command, healthcheck]), name).not.toMatch(/--requirepass|redis-cli[^"]* -a/);
+      if (name.startsWith('redis-')) expect([user, cap_drop], name).toEqual(['1000:1000', ['ALL']]);
     }
   });
 

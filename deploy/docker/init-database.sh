@@ -3,7 +3,10 @@
 set -eu
 run() { psql -v ON_ERROR_STOP=1 --quiet --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" "$@"; }
 for kind in owner gateway mirror; do
-  run -v role="$kind" -v password="$(cat "${SECRETS:-/run/secrets}/postgres-$kind-password")" <<'SQL'
+  # An assignment of its own: a secret that can't be read must end the script, not become an empty password.
+  password=$(cat "${SECRETS:-/run/secrets}/postgres-$kind-password")
+  [ -n "$password" ] || exit 1
+  run -v role="$kind" -v password="$password" <<'SQL'
 CREATE ROLE :"role" LOGIN PASSWORD :'password';
 SQL
 done
