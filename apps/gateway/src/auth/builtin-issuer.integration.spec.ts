@@ -69,6 +69,7 @@ describe('the built-in issuer', () => {
     expect((await post('/v1/admin/users', user, admin)).status).toBe(201);
     expect((await post('/v1/admin/users', { ...user, password: 'another password' }, admin)).status).toBe(409);
     expect((await post('/v1/admin/users', { ...user, username: 'x.a', roles: ['device'] }, admin)).status).toBe(400);
+    expect((await post('/v1/admin/users', { ...user, username: 'lab' }, admin)).status).toBe(409);
     expect(await me(await logIn('clinician.a', user.password))).toMatchObject({ roles: ['clinician'] });
     const page = await fetch(`${gateway.url}/v1/admin/users?limit=1`, {
       headers: { authorization: `Bearer ${admin}` },

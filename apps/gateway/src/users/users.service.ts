@@ -39,6 +39,10 @@ export class UsersService {
         errors: [{ pointer: '/roles', message: 'more than the issuer may hand out' }],
       });
     }
+    // A registered system's tokens carry its client id as subject: a user of that name would act as the system's actor.
+    if (issuer.clients.some(({ clientId }) => clientId === username)) {
+      throw new ProblemError('CONFLICT', { detail: 'A registered system has this name.' });
+    }
     const account = await this.accounts.add(username, password, roles);
     if (!account) throw new ProblemError('CONFLICT', { detail: 'There is a user of this name already.' });
     return present(account);
