@@ -1,11 +1,11 @@
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Latencies } from '../../deploy/local/demo/client.js';
 import { introduce, peopleOf } from '../../deploy/local/demo/people.js';
 import { layoutOf, PORT_RANGE, projectRoot } from '../../deploy/local/layout.js';
+import { isFree } from '../../deploy/local/ports.js';
 import { removePostgres } from '../../deploy/local/postgres.js';
 import { type RunningHospital, type RunningStack, startStack, stopLeftovers } from '../../deploy/local/stack.js';
 import { User } from './user.js';
@@ -35,9 +35,7 @@ export interface E2eStack {
  * Starts both hospitals from nothing, makes their users and registers those who act. The programs run as built (`dist`), as
  * with `npm start`; the services log at `info`.
  */
-export async function startHospitals(
-  options: { gatewayEnv?: Record<string, string>; introduced?: boolean } = {},
-): Promise<E2eStack> {
+export async function startHospitals(options: { gatewayEnv?: Record<string, string> } = {}): Promise<E2eStack> {
   const entry = join(projectRoot, 'dist', 'apps', 'gateway', 'src', 'main.js');
   if (!existsSync(entry)) throw new Error(`${entry} is missing: the e2e tests run what is built (npm test builds it)`);
   const dir = await mkdtemp(join(tmpdir(), 'emr-e2e-')); // short: socket paths have 107 bytes
@@ -73,10 +71,8 @@ export async function startHospitals(
   };
   try {
     await e2e.restart();
-    if (options.introduced !== false) {
-      const signal = new AbortController().signal;
-      await Promise.all([e2e.a, e2e.b].map((one) => introduce(one, peopleOf(one, new Latencies(), signal))));
-    }
+    const signal = new AbortController().signal;
+    await Promise.all([e2e.a, e2e.b].map((one) => introduce(one, peopleOf(one, new Latencies(), signal))));
   } catch (error) {
     await e2e.remove().catch(() => undefined);
     throw error;
@@ -107,12 +103,4 @@ async function freeBase(): Promise<number> {
     if ((await Promise.all(ports.map(isFree))).every(Boolean)) return base;
   }
   throw new Error(`no ${PORT_RANGE} free ports in a row`);
-}
-
-function isFree(port: number): Promise<boolean> {
-  return new Promise((done) => {
-    const probe = createServer();
-    probe.once('error', () => done(false));
-    probe.listen(port, '127.0.0.1', () => probe.close(() => done(true)));
-  });
 }
