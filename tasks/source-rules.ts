@@ -10,7 +10,7 @@ interface SourceFile {
 export const SOURCE_FOLDERS = ['apps', 'libs', 'deploy', 'tasks', 'bench', 'chaos', 'verifier', 'test'];
 const IGNORED = new Set(['node_modules', 'dist', 'generated', 'out', 'cache', 'lib']);
 const SOURCE = /\.(ts|mts|mjs|cjs|js|sol)$/;
-const TEST = /(\.spec\.ts|\.t\.sol)$|^test\//;
+const TEST = /(\.spec\.ts|\.t\.sol)$|(^|\/)test\//;
 
 const FILE_LIMIT_LINES = 400;
 const TEST_LIMIT_LINES = 1_000;

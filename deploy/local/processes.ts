@@ -38,11 +38,12 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   let ends = 0;
   let wasReady = false;
   let wake: () => void = () => {};
+  const { PATH, HOME } = process.env;
   const launch = (): ManagedProcess =>
     startProcess({
       command: process.execPath,
       args: ['--enable-source-maps', ...options.args],
-      env: { PATH: process.env.PATH, HOME: process.env.HOME, TZ: 'UTC', ...options.env },
+      env: { PATH, HOME, TZ: 'UTC', ...options.env },
       cwd: options.cwd,
       logFile: options.logFile,
       pidFile: options.pidFile,

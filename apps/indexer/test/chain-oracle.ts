@@ -22,7 +22,7 @@ export async function chainEvents(load: LedgerLoad, contract: string): Promise<E
   >('eth_getLogs', [{ address: contract, fromBlock: '0x0', toBlock: 'latest' }]);
   return logs.flatMap((log) => {
     const event = ledger.parseLog(log);
-    if (!event || !event.fragment.inputs.some(({ name }) => name === 'recordSequence')) return [];
+    if (!event?.fragment.inputs.some(({ name }) => name === 'recordSequence')) return [];
     return [
       {
         sequence: `${event.args.sequence}`,
