@@ -1,22 +1,11 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  realpathSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import ts from 'typescript';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createHospitalDatabase, removePostgres, startPostgres } from './postgres.js';
 import { serves } from './postgres-runtime.js';
@@ -53,30 +42,18 @@ function realData(dir: string): string {
   return realpathSync(join(dir, 'data'));
 }
 
-/** A process of its own that starts Postgres and then waits: compiled beside the packages it needs, because Node 20 runs no TypeScript. */
+/** A process of its own that starts Postgres and then waits. */
 async function startParent(dir: string, port: number): Promise<{ child: ChildProcess; postgresPid: number }> {
-  const folder = mkdtempSync(join(import.meta.dirname, '../../node_modules/.postgres-spec-'));
-  try {
-    for (const name of ['local/postgres', 'local/postgres-process', 'local/postgres-runtime', 'geth/binary']) {
-      mkdirSync(join(folder, name, '..'), { recursive: true });
-      const source = readFileSync(join(import.meta.dirname, '..', `${name}.ts`), 'utf8');
-      const options = { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2023 };
-      writeFileSync(join(folder, `${name}.js`), ts.transpileModule(source, { compilerOptions: options }).outputText);
-    }
-    writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
-    writeFileSync(
-      join(folder, 'parent.js'),
-      `import { startPostgres } from './local/postgres.js';
-       const server = await startPostgres(${JSON.stringify({ dir, port })});
-       process.send(server.pid);
-       setInterval(() => undefined, 1000);`,
-    );
-    const child = fork(join(folder, 'parent.js'), { execArgv: [] });
-    const [postgresPid] = (await once(child, 'message')) as [number];
-    return { child, postgresPid };
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  const here = (path: string) => join(import.meta.dirname, '../../test/stack', path);
+  const child = fork(here('postgres.child.ts'), [dir, String(port)], {
+    execArgv: ['--import', here('typescript.mjs')],
+  });
+  const ended = once(child, 'exit').then(([code, signal]) => {
+    throw new Error(`it ended before Postgres ran: ${signal ?? code}`);
+  });
+  const [postgresPid] = (await Promise.race([once(child, 'message'), ended])) as [number];
+  ended.catch(() => undefined);
+  return { child, postgresPid };
 }
 
 describe('the embedded Postgres', () => {

@@ -56,15 +56,16 @@ describe.each(['postgres', 'redis'])('a queue on %s', (kind) => {
         await worker.stop();
       });
 
-      it.runIf(kind === 'redis')('may be away: acts are accepted and sent all the same', async () => {
-        const front = await bench.submission({ queueUrl: queueUrl(), worker: false });
-        const worker = await bench.submission({ queueUrl: queueUrl() });
-        await redis!.stop();
-        const ends = await Promise.all(Array.from({ length: 10 }, () => perform(front, clinician.query())));
-        expect(ends.every(({ state }) => state === 'confirmed')).toBe(true);
-        await front.stop();
-        await worker.stop();
-      });
+      if (kind === 'redis')
+        it('may be away: acts are accepted and sent all the same', async () => {
+          const front = await bench.submission({ queueUrl: queueUrl(), worker: false });
+          const worker = await bench.submission({ queueUrl: queueUrl() });
+          await redis!.stop();
+          const ends = await Promise.all(Array.from({ length: 10 }, () => perform(front, clinician.query())));
+          expect(ends.every(({ state }) => state === 'confirmed')).toBe(true);
+          await front.stop();
+          await worker.stop();
+        });
     },
   );
 });

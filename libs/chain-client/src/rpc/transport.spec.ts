@@ -156,11 +156,13 @@ describe.each(Object.entries(nodes))('JSON-RPC over %s', (name, start) => {
   });
 
   // For IPC see below, with lost connections.
-  it.runIf(name !== 'ipc')('delivers new heads', async () => {
-    const rpc = transport(await start());
-    const first = await new Promise<RpcHead>((resolve) => void rpc.subscribe('newHeads', resolve));
-    expect(first.hash).toHaveLength(66);
-  });
+  // Over IPC that is tested below, with a connection that breaks.
+  if (name !== 'ipc')
+    it('delivers new heads', async () => {
+      const rpc = transport(await start());
+      const first = await new Promise<RpcHead>((resolve) => void rpc.subscribe('newHeads', resolve));
+      expect(first.hash).toHaveLength(66);
+    });
 
   it('rejects at once after it was closed', async () => {
     const rpc = transport(await start());
