@@ -1,33 +1,24 @@
-import { randomUUID } from 'node:crypto';
-import { performance } from 'node:perf_hooks';
-import { type Bench, tokenOf, withBench } from './hospital.js';
-import { type Answer, HttpClient } from './http-client.js';
+import { type Bench, withBench } from './hospital.js';
+import { type Load, offerQueries } from './load.js';
 import { commonUsage, parseOptions } from './options.js';
 import { effectsOnChain } from './oracle.js';
+import { stageTable, type UsageByPart, usageOf, usedBetween } from './processes.js';
 import { rawThroughput } from './raw.js';
 import { percentile, publish } from './report.js';
 
 const usage = `npm run bench -- gateway [options]
 
-Clients that query records over HTTP with a JWT, each waiting for its confirmation before it asks again. Afterwards, on the same
-node, pre-signed transactions of one act each are fired straight at it: the ratio of the two is what batching gains or the gateway costs.
+Clients that query records over HTTP with a JWT, each waiting for its confirmation before it asks again; then half of that rate,
+evenly spread. Afterwards, on the same node, pre-signed transactions of one act each are fired straight at it: the ratio of the two
+is what batching gains or the gateway costs. CPU and memory are shown by process.
 
   --clients N    concurrent clients (default 64)
   --seconds N    measured time (default 30), after 5 to warm up
 ${commonUsage}`;
 
-const WARM_UP_SECONDS = 5;
+const WARM_UP_MS = 5_000;
+const HALF_LOAD_MS = 15_000;
 const RAW_COUNT = 10_000;
-
-interface Load {
-  confirmed: number;
-  acceptMs: number[];
-  confirmMs: number[];
-  errors: string[];
-  /** request ids of everything that was accepted, and of what an answer called confirmed */
-  accepted: Set<string>;
-  seenConfirmed: Set<string>;
-}
 
 export async function run(args: string[]): Promise<number> {
   const options = parseOptions(args);
@@ -36,91 +27,89 @@ export async function run(args: string[]): Promise<number> {
     return 0;
   }
   const figures = await withBench(options, async (bench) => {
-    bench.log(`${options.clients} clients for ${WARM_UP_SECONDS} + ${options.seconds} s`);
-    const load = await offer(bench, options.clients, options.seconds);
+    bench.log(`${options.clients} clients for ${WARM_UP_MS / 1000} + ${options.seconds} s`);
+    const full = await measured(bench, (onProgress) =>
+      offerQueries(bench, {
+        ...{ clients: options.clients, durationMs: options.seconds * 1000, warmUpMs: WARM_UP_MS, onProgress },
+      }),
+    );
+    const confirmedPerSecond = Math.round(full.load.confirmed / options.seconds);
+    const rate = Math.max(1, Math.round(confirmedPerSecond / 2));
+    bench.log(`half of that, ${rate} a second, for ${HALF_LOAD_MS / 1000} s`);
+    const half = await offerQueries(bench, { clients: 1_000, rate, durationMs: HALF_LOAD_MS, warmUpMs: 1_000 });
+    const loads = [full.load, half];
     const effects = await effectsOnChain(bench.hospital);
-    const lost = [...load.accepted].filter((id) => !effects.has(id)).length;
-    const doubled = [...effects.values()].filter((times) => times > 1).length;
-    const untrue = [...load.seenConfirmed].filter((id) => !effects.has(id)).length;
+    const accepted = loads.flatMap((load) => [...load.accepted]);
+    const confirmed = loads.flatMap((load) => [...load.seenConfirmed]);
+    const errors = loads.flatMap((load) => load.errors);
+    if (errors.length > 0) bench.log(`first error: ${errors[0]}`);
     bench.log(`raw: ${RAW_COUNT} pre-signed transactions at the same node`);
     const rawPerSecond = await rawThroughput(bench, RAW_COUNT);
-    const confirmedPerSecond = Math.round(load.confirmed / options.seconds);
-    if (load.errors.length > 0) bench.log(`first error: ${load.errors[0]}`);
     return {
       confirmedPerSecond,
-      acceptP50Ms: percentile(load.acceptMs, 50),
-      acceptP99Ms: percentile(load.acceptMs, 99),
-      confirmP50Ms: percentile(load.confirmMs, 50),
-      confirmP99Ms: percentile(load.confirmMs, 99),
+      acceptP50Ms: percentile(full.load.acceptMs, 50),
+      acceptP99Ms: percentile(full.load.acceptMs, 99),
+      confirmP50Ms: percentile(full.load.confirmMs, 50),
+      confirmP95Ms: percentile(full.load.confirmMs, 95),
+      confirmP99Ms: percentile(full.load.confirmMs, 99),
+      p50AtHalfLoadMs: percentile(half.confirmMs, 50),
+      p99AtHalfLoadMs: percentile(half.confirmMs, 99),
+      acceptP99AtHalfLoadMs: percentile(half.acceptMs, 99),
+      halfLoadPerSecond: Math.round(half.confirmed / (HALF_LOAD_MS / 1000)),
+      ...full.batches,
       rawPerSecond,
       ratioToRaw: Math.round((confirmedPerSecond / rawPerSecond) * 100) / 100,
-      lost,
-      doubled,
-      confirmedButAbsent: untrue,
-      errors: load.errors.length,
-      acts: load.accepted.size,
+      lost: accepted.filter((id) => !effects.has(id)).length,
+      doubled: [...effects.values()].filter((times) => times > 1).length,
+      confirmedButAbsent: confirmed.filter((id) => !effects.has(id)).length,
+      errors: errors.length,
+      refused: full.load.refused + half.refused,
+      acts: accepted.length,
       ...{ clients: options.clients, seconds: options.seconds, chain: bench.stack.chainKind },
+      ...(full.used === undefined
+        ? {}
+        : { cpuMicrosPerAct: stageTable(full.used, full.load.accepted.size), ...byProcess(full.used) }),
     };
   });
   publish('queries over HTTP until confirmed, local network', figures, options.json);
   return figures.lost + figures.doubled + figures.confirmedButAbsent + figures.errors === 0 ? 0 : 1;
 }
 
-async function offer(bench: Bench, clients: number, seconds: number): Promise<Load> {
-  const load: Load = {
-    ...{ confirmed: 0, acceptMs: [], confirmMs: [], errors: [] },
-    ...{ accepted: new Set<string>(), seenConfirmed: new Set<string>() },
-  };
-  const http = new HttpClient(bench.hospital.api, clients);
-  const authorization = `Bearer ${await tokenOf(bench, 'clinician.a')}`;
-  const from = performance.now() + WARM_UP_SECONDS * 1000;
-  const until = from + seconds * 1000;
-  let lastSecond = 0;
-
-  const client = async (index: number): Promise<void> => {
-    for (let turn = 0; performance.now() < until; turn += 1) {
-      const record = bench.records[(index + turn) % bench.records.length]!;
-      const answer = await http
-        .send(
-          'POST',
-          `/v1/emrs/${record.recordId}/queries`,
-          {
-            authorization,
-            'content-type': 'application/json',
-            'idempotency-key': randomUUID(),
-            prefer: 'wait=30',
-          },
-          '{"purpose":"TREAT"}',
-        )
-        .catch((error: Error) => error);
-      const at = performance.now();
-      note(load, answer, at >= from && at < until);
-      const second = Math.floor((at - from) / 5000);
-      if (second > lastSecond) {
-        lastSecond = second;
-        bench.log(`${load.confirmed} confirmed`);
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: clients }, (_, index) => client(index)));
-  http.close();
-  return load;
+interface Measured {
+  load: Load;
+  used: UsageByPart | undefined;
+  batches: { batchP50: number; transactions: number };
 }
 
-function note(load: Load, answer: Answer | Error, counted: boolean): void {
-  if (answer instanceof Error || (answer.status !== 201 && answer.status !== 202)) {
-    load.errors.push(
-      answer instanceof Error ? answer.message : `${answer.status} ${answer.body.toString().slice(0, 300)}`,
-    );
-    return;
-  }
-  const { requestId } = JSON.parse(answer.body.toString()) as { requestId: string };
-  load.accepted.add(requestId);
-  if (answer.status === 202) return;
-  load.seenConfirmed.add(requestId);
-  if (!counted) return;
-  load.confirmed += 1;
-  load.confirmMs.push(answer.milliseconds);
-  const accept = /dur=([\d.]+)/.exec(String(answer.headers['server-timing'] ?? ''))?.[1];
-  if (accept) load.acceptMs.push(Number(accept));
+/** A load with what the processes spent on it, and how its acts were packed. */
+async function measured(bench: Bench, offer: (onProgress: (load: Load) => void) => Promise<Load>): Promise<Measured> {
+  const before = await usageOf(bench.stack);
+  const since = await lastTransaction(bench);
+  const load = await offer(({ confirmed }) => bench.log(`${confirmed} confirmed`));
+  const after = await usageOf(bench.stack);
+  const sizes = await batchSizes(bench, since);
+  return {
+    load,
+    used: before && after && usedBetween(before, after),
+    batches: { batchP50: percentile(sizes, 50), transactions: sizes.length },
+  };
+}
+
+async function lastTransaction({ owner }: Bench): Promise<string> {
+  const { rows } = await owner.query<{ id: string }>('SELECT coalesce(max(id), 0) AS id FROM gateway.transaction');
+  return rows[0]!.id;
+}
+
+async function batchSizes({ owner }: Bench, since: string): Promise<number[]> {
+  const { rows } = await owner.query<{ acts: number }>(
+    `SELECT count(*)::int AS acts FROM gateway.transaction_operation WHERE transaction_id > $1 GROUP BY transaction_id`,
+    [since],
+  );
+  return rows.map(({ acts }) => acts);
+}
+
+function byProcess(used: UsageByPart) {
+  const of = (key: 'cpuSeconds' | 'rssMb') =>
+    Object.fromEntries(Object.entries(used).map(([part, usage]) => [part, usage[key]]));
+  return { cpuSeconds: of('cpuSeconds'), rssMb: of('rssMb') };
 }

@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { performance } from 'node:perf_hooks';
+import pg from 'pg';
 import { Latencies } from '../deploy/local/demo/client.js';
 import { introduce, type People, peopleOf } from '../deploy/local/demo/people.js';
 import { openRecord, readSamples, type SampleRecord } from '../deploy/local/demo/records.js';
@@ -19,6 +20,8 @@ export interface Bench {
   records: SampleRecord[];
   /** A self-held actor, related to every record: the raw comparison signs its own acts with it. */
   rawKey: Buffer;
+  /** The hospital's database, for figures that only its tables have. */
+  owner: pg.Client;
   log(message: string): void;
 }
 
@@ -36,6 +39,7 @@ export async function withBench<T>(options: BenchOptions, measure: (bench: Bench
   const release = lockState(options.state);
   const layout = layoutOf(options.state, options.base);
   let stack: RunningStack | undefined;
+  let owner: pg.Client | undefined;
   try {
     await removeState(options.state, options.base, logger);
     stack = await startStack({
@@ -44,15 +48,22 @@ export async function withBench<T>(options: BenchOptions, measure: (bench: Bench
       gatewayEnv: { RATE_LIMIT_PER_MINUTE: '100000000', LOG_LEVEL: 'warn' },
       indexerEnv: { LOG_LEVEL: 'warn' },
     });
-    return await measure(await prepare(stack, log, stopping.signal));
+    owner = new pg.Client({ connectionString: stack.hospitals[0]!.database.ownerUrl });
+    await owner.connect();
+    return await measure({ ...(await prepare(stack, log, stopping.signal)), owner });
   } finally {
+    await owner?.end();
     await stack?.stop();
     release();
     process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
   }
 }
 
-async function prepare(stack: RunningStack, log: (message: string) => void, signal: AbortSignal): Promise<Bench> {
+async function prepare(
+  stack: RunningStack,
+  log: (message: string) => void,
+  signal: AbortSignal,
+): Promise<Omit<Bench, 'owner'>> {
   const hospital = stack.hospitals[0] as RunningHospital;
   const people = peopleOf(hospital, new Latencies(), signal);
   log('users and actors');
