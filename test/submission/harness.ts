@@ -5,6 +5,7 @@ import { NetworkRunner } from '../../apps/indexer/src/follow/network.runner.js';
 import { RpcSource } from '../../apps/indexer/src/follow/rpc-source.js';
 import { IndexerMetrics } from '../../apps/indexer/src/health/metrics.js';
 import { addressOf, newKey, signDigest } from '../../libs/chain-client/src/keys/secp256k1.js';
+import { localSigner } from '../../libs/chain-client/src/keys/signer.js';
 import { connectRpc } from '../../libs/chain-client/src/rpc/transport.js';
 import type { NewOperation } from '../../libs/chain-client/src/submission/operation.types.js';
 import {
@@ -99,7 +100,7 @@ export async function startBench(options: { relayers?: number } = {}): Promise<B
         queueUrl: database.gatewayUrl,
         hospitalId: HOSPITAL,
         networks: [network],
-        relayerKeys: { [NETWORK]: chain.relayerKeys },
+        signers: { [NETWORK]: chain.relayerKeys.map(localSigner) },
         logger,
         sweepMs: 200,
         limits: { resendAfterMs: 500 },

@@ -1,4 +1,5 @@
 import { text } from 'node:stream/consumers';
+import { localSigner } from '../../libs/chain-client/src/keys/signer.js';
 import type { NewOperation } from '../../libs/chain-client/src/submission/operation.types.js';
 import { createSubmission } from '../../libs/chain-client/src/submission/submission.js';
 import { createDataSource } from '../../libs/database/src/data-source.js';
@@ -9,7 +10,16 @@ import { revive, type WriterJob } from './writer.job.js';
 const job = revive(await text(process.stdin)) as WriterJob;
 const dataSource = createDataSource({ url: job.databaseUrl, applicationName: 'test-writer' });
 await dataSource.initialize();
-const submission = createSubmission({ ...job, dataSource, logger: createLogger('writer', 'fatal'), sweepMs: 200 });
+const signers = Object.fromEntries(
+  Object.entries(job.relayerKeys).map(([network, keys]) => [network, keys.map(localSigner)]),
+);
+const submission = createSubmission({
+  ...job,
+  signers,
+  dataSource,
+  logger: createLogger('writer', 'fatal'),
+  sweepMs: 200,
+});
 await submission.start();
 const accepted = await Promise.all(job.acts.map((act: NewOperation) => submission.acceptor.accept(act)));
 const ends = await Promise.all(

@@ -5,10 +5,9 @@ import type { SubmissionSettings } from '../../libs/chain-client/src/submission/
 
 /** What a writer process is told. */
 export interface WriterJob
-  extends Pick<
-    SubmissionSettings,
-    'databaseUrl' | 'queueUrl' | 'hospitalId' | 'networks' | 'relayerKeys' | 'failpoint' | 'limits'
-  > {
+  extends Pick<SubmissionSettings, 'databaseUrl' | 'queueUrl' | 'hospitalId' | 'networks' | 'failpoint' | 'limits'> {
+  /** Private keys by network name. */
+  relayerKeys: Record<string, Buffer[]>;
   acts: NewOperation[];
 }
 

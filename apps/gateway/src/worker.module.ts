@@ -7,6 +7,7 @@ import {
   type OnApplicationBootstrap,
 } from '@nestjs/common';
 import { DataSource } from 'typeorm';
+import { localSigner } from '../../../libs/chain-client/src/keys/signer.js';
 import { createSubmission, type Submission } from '../../../libs/chain-client/src/submission/submission.js';
 import type { Logger } from '../../../libs/platform/src/logger.js';
 import type { NetworksConfig } from '../../../libs/platform/src/networks.js';
@@ -51,7 +52,10 @@ function submissionOf(
     hospitalId: env.HOSPITAL_ID,
     networks: networks.networks,
     // In the single-chain form both tiers are one network, served by the local relayer.
-    relayerKeys: { [networks.global]: [keys.relayers.global.key], [networks.local]: [keys.relayers.local.key] },
+    signers: {
+      [networks.global]: [localSigner(keys.relayers.global.key)],
+      [networks.local]: [localSigner(keys.relayers.local.key)],
+    },
     logger,
     worker: env.WORKER,
   });

@@ -1,10 +1,11 @@
 import type { DataSource } from 'typeorm';
 import type { Logger } from '../../../platform/src/logger.js';
+import type { Signer } from '../keys/signer.js';
 import type { RpcError } from '../rpc/rpc.error.js';
 import type { RpcOutcome } from '../rpc/rpc.types.js';
 import type { Failpoint } from './failpoint.js';
 import type { Attempt } from './signing.js';
-import type { Signer, SubmissionNetwork } from './submission.network.js';
+import type { SubmissionNetwork } from './submission.network.js';
 
 /**
  * What the node's answer to stored bytes means. `taken`: it has them. `undecided`: nothing is known, the same bytes are sent again

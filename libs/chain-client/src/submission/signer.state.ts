@@ -1,7 +1,8 @@
 import type { DataSource } from 'typeorm';
 import { inTransaction, type Query, rowsOf } from '../../../database/src/transaction.js';
 import type { Logger } from '../../../platform/src/logger.js';
-import type { Signer, SubmissionNetwork } from './submission.network.js';
+import type { Signer } from '../keys/signer.js';
+import type { SubmissionNetwork } from './submission.network.js';
 
 const MIRROR_BEHIND = 'MIRROR_BEHIND';
 

@@ -2,10 +2,10 @@ import type { DataSource } from 'typeorm';
 import { encodeExecute } from '../../../contracts/src/intent.codec.js';
 import { transactionGas } from '../../../contracts/src/operations.js';
 import { inTransaction, type Query } from '../../../database/src/transaction.js';
-import { signLegacyTransaction } from '../keys/transaction.js';
+import type { LocalSigner } from '../keys/signer.js';
 import type { Failpoint } from './failpoint.js';
 import { pack, SLOT_BYTES } from './packing.js';
-import { packLimits, type Signer, type SubmissionNetwork } from './submission.network.js';
+import { packLimits, type SubmissionNetwork } from './submission.network.js';
 
 /** Bytes that are stored and may be sent. */
 export interface Attempt {
@@ -64,7 +64,7 @@ const GAS_PRICE = 0n;
 export async function signWaiting(
   dataSource: DataSource,
   network: SubmissionNetwork,
-  signer: Signer,
+  signer: LocalSigner,
   failpoint: Failpoint,
 ): Promise<SignResult> {
   const outlook = await lookOut(dataSource, network, signer);
@@ -98,7 +98,7 @@ const nothing: SignResult = { attempts: [], acts: 0, more: false, blocked: false
 async function lookOut(
   dataSource: DataSource,
   network: SubmissionNetwork,
-  signer: Signer,
+  signer: LocalSigner,
 ): Promise<Outlook | undefined> {
   const [outlook]: Outlook[] = await dataSource.query(
     `SELECT EXISTS (SELECT FROM gateway.operation WHERE network = $1 AND phase = 'accepted') AS waiting,
@@ -135,7 +135,7 @@ async function takeWaiting(query: Query, network: SubmissionNetwork, share: Outl
   );
 }
 
-function sign(network: SubmissionNetwork, signer: Signer, nonce: bigint, acts: readonly WaitingAct[]): Attempt {
+function sign(network: SubmissionNetwork, signer: LocalSigner, nonce: bigint, acts: readonly WaitingAct[]): Attempt {
   const intents = acts.map((act) => ({
     operation: act.code,
     requestId: act.request_id,
@@ -146,17 +146,14 @@ function sign(network: SubmissionNetwork, signer: Signer, nonce: bigint, acts: r
     authContext: act.auth_context,
     signature: act.signature,
   }));
-  return signLegacyTransaction(
-    {
-      chainId: network.chainId,
-      nonce,
-      gasPrice: GAS_PRICE,
-      gasLimit: BigInt(transactionGas(intents)),
-      to: network.contract,
-      data: encodeExecute(intents),
-    },
-    signer.key,
-  );
+  return signer.sign({
+    chainId: network.chainId,
+    nonce,
+    gasPrice: GAS_PRICE,
+    gasLimit: BigInt(transactionGas(intents)),
+    to: network.contract,
+    data: encodeExecute(intents),
+  });
 }
 
 async function storeAttempts(

@@ -1,5 +1,5 @@
 import type { NetworkConfig } from '../../../platform/src/networks.js';
-import { addressOf } from '../keys/secp256k1.js';
+import type { LocalSigner } from '../keys/signer.js';
 import { ChainReader } from '../rpc/reader.js';
 import { connectRpc } from '../rpc/transport.js';
 import type { PackLimits } from './packing.js';
@@ -22,11 +22,6 @@ export const defaultLimits: SubmissionLimits = {
   resendAfterMs: 3_000,
 };
 
-export interface Signer {
-  address: Buffer;
-  key: Buffer;
-}
-
 /** One network as the write path sees it. */
 export interface SubmissionNetwork {
   name: string;
@@ -34,7 +29,7 @@ export interface SubmissionNetwork {
   contract: Buffer;
   reader: ChainReader;
   /** In the order of configuration; several share the work by record. */
-  signers: Signer[];
+  signers: LocalSigner[];
   limits: SubmissionLimits;
   /** False while the node is behind what the mirror has seen: nothing new is assigned then. */
   assigning: boolean;
@@ -46,7 +41,7 @@ export interface SubmissionNetwork {
 
 export function openNetwork(
   config: NetworkConfig,
-  keys: readonly Buffer[],
+  signers: readonly LocalSigner[],
   limits: Partial<SubmissionLimits>,
 ): SubmissionNetwork {
   return {
@@ -54,7 +49,7 @@ export function openNetwork(
     chainId: config.chainId,
     contract: config.contract,
     reader: new ChainReader(connectRpc(config.rpc)),
-    signers: keys.map((key) => ({ key, address: addressOf(key) })),
+    signers: [...signers],
     limits: { ...defaultLimits, ...limits },
     assigning: true,
     aligned: false,

@@ -3,6 +3,7 @@ import type { DataSource } from 'typeorm';
 import { rowsOf } from '../../../database/src/transaction.js';
 import type { Logger } from '../../../platform/src/logger.js';
 import type { NetworkConfig } from '../../../platform/src/networks.js';
+import type { LocalSigner } from '../keys/signer.js';
 import { Acceptor } from './acceptor.js';
 import { Depth } from './depth.js';
 import { Doorbell } from './doorbell.js';
@@ -24,8 +25,8 @@ export interface SubmissionSettings {
   queueUrl: string;
   hospitalId: number;
   networks: readonly NetworkConfig[];
-  /** Private keys by network name; none on a network: acts are accepted there and left to other processes. */
-  relayerKeys: Readonly<Record<string, readonly Buffer[]>>;
+  /** By network name; none on a network: acts are accepted there and left to other processes. */
+  signers: Readonly<Record<string, readonly LocalSigner[]>>;
   logger: Logger;
   /** False: this process accepts and reads, others sign and send. Default true. */
   worker?: boolean;
@@ -61,7 +62,7 @@ export function createSubmission(settings: SubmissionSettings): Submission {
   const failpoint = createFailpoint(settings.failpoint);
   const works = settings.worker ?? true;
   const networks = settings.networks.map((network) =>
-    openNetwork(network, settings.relayerKeys[network.name] ?? [], settings.limits ?? {}),
+    openNetwork(network, settings.signers[network.name] ?? [], settings.limits ?? {}),
   );
   const signing = networks.filter(({ signers }) => signers.length > 0);
   const depth = new Depth(dataSource);

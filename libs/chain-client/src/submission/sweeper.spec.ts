@@ -1,6 +1,7 @@
 import type { DataSource } from 'typeorm';
 import { describe, expect, it, vi } from 'vitest';
 import { createLogger } from '../../../platform/src/logger.js';
+import { localSigner } from '../keys/signer.js';
 import { defaultLimits, type SubmissionNetwork } from './submission.network.js';
 import { Sweeper } from './sweeper.js';
 
@@ -9,7 +10,7 @@ const logger = createLogger('test', 'fatal');
 function network(name: string, reader: object): SubmissionNetwork {
   return {
     ...{ name, chainId: 1n, contract: Buffer.alloc(20), limits: defaultLimits, maxGas: 1, assigning: true },
-    ...{ signers: [{ address: Buffer.alloc(20, 1), key: Buffer.alloc(32, 1) }], aligned: true },
+    ...{ signers: [localSigner(Buffer.alloc(32, 1))], aligned: true },
     reader: reader as SubmissionNetwork['reader'],
   };
 }

@@ -1,11 +1,12 @@
 import type { DataSource } from 'typeorm';
 import { rowsOf } from '../../../database/src/transaction.js';
 import type { Logger } from '../../../platform/src/logger.js';
+import type { Signer } from '../keys/signer.js';
 import { broadcast } from './broadcast.js';
 import type { Failpoint } from './failpoint.js';
 import { reconcile } from './reconcile.js';
 import { alignSigners, resumeSigners } from './signer.state.js';
-import type { Signer, SubmissionNetwork } from './submission.network.js';
+import type { SubmissionNetwork } from './submission.network.js';
 
 export interface SweeperOptions {
   dataSource: DataSource;

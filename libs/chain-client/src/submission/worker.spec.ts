@@ -1,6 +1,7 @@
 import type { DataSource } from 'typeorm';
 import { expect, it, vi } from 'vitest';
 import { createLogger } from '../../../platform/src/logger.js';
+import { localSigner } from '../keys/signer.js';
 import { defaultLimits, type SubmissionNetwork } from './submission.network.js';
 import { SubmissionWorker } from './worker.js';
 
@@ -10,7 +11,7 @@ it('looks again when what it waits for was mined while it looked', async () => {
   const query = vi.fn(() => new Promise((resolve) => (answer = resolve)));
   const network = {
     ...{ name: 'local', limits: defaultLimits, maxGas: 1, assigning: true, aligned: true },
-    signers: [{ address: Buffer.alloc(20, 1), key: Buffer.alloc(32, 1) }],
+    signers: [localSigner(Buffer.alloc(32, 1))],
   } as unknown as SubmissionNetwork;
   const worker = new SubmissionWorker({
     ...{ dataSource: { query } as unknown as DataSource, networks: [network] },

@@ -1,9 +1,10 @@
 import type { DataSource } from 'typeorm';
 import type { Logger } from '../../../platform/src/logger.js';
+import type { LocalSigner } from '../keys/signer.js';
 import { broadcast } from './broadcast.js';
 import type { Failpoint } from './failpoint.js';
 import { type Attempt, signWaiting } from './signing.js';
-import type { Signer, SubmissionNetwork } from './submission.network.js';
+import type { SubmissionNetwork } from './submission.network.js';
 
 export interface WorkerOptions {
   dataSource: DataSource;
@@ -139,10 +140,10 @@ class Line {
 
   constructor(
     readonly network: SubmissionNetwork,
-    readonly signer: Signer,
+    readonly signer: LocalSigner,
   ) {}
 }
 
-function keyOf(network: SubmissionNetwork, signer: Signer): string {
+function keyOf(network: SubmissionNetwork, signer: LocalSigner): string {
   return `${network.name} ${signer.address.toString('hex')}`;
 }
