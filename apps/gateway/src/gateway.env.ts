@@ -42,7 +42,7 @@ export const gatewayEnv = z
     CONTENT_LIMIT_BYTES: z.coerce.number().int().min(1024).max(1_073_741_824).default(10_485_760),
     /** Requests a client may send in a minute. */
     RATE_LIMIT_PER_MINUTE: z.coerce.number().int().min(1).default(6_000),
-    /** Acts that may wait for their transaction before new ones are refused. */
+    /** Acts that may wait for their transaction on one network before new ones are refused there. */
     QUEUE_DEPTH_LIMIT: z.coerce.number().int().min(1).default(20_000),
     /** off: this process serves the API only; another one signs and sends. */
     WORKER: onOff.default(true),

@@ -78,7 +78,7 @@ export class OperationsService {
     const bodyHash = this.vault.fingerprint(request.fingerprint);
     const replayed = await this.#replayOf(prepared, main, bodyHash);
     if (replayed) return replayed;
-    await this.depth.admit(prepared.length);
+    await this.depth.admit(prepared.map(({ network }) => network.name));
     const ids = prepared.map(() => newOperationId());
     const operations: NewOperation[] = [];
     for (const [index, { step, network, requestId }] of prepared.entries()) {
