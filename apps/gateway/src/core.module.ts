@@ -8,6 +8,9 @@ import { GATEWAY_ENV, type GatewayEnv } from './gateway.env.js';
 import { KeysModule } from './keys/keys.module.js';
 import { Metrics } from './management/metrics.js';
 
+/** No statement of ours takes this long on a database that is well: whoever waits gets a 503 instead, and may try again. */
+const STATEMENT_LIMIT_MS = 10_000;
+
 /** What every feature may inject: `DataSource`, `Vault`, `Keystores`, `ActorKeys`, `Metrics`, GATEWAY_ENV, NETWORKS, LOGGER. */
 @Global()
 @Module({ imports: [KeysModule], providers: [Metrics], exports: [Metrics] })
@@ -21,6 +24,7 @@ export function coreModule(env: GatewayEnv, logger: Logger): DynamicModule {
         url: env.DATABASE_URL,
         applicationName: 'emr-gateway',
         poolSize: env.DATABASE_POOL,
+        statementLimitMs: STATEMENT_LIMIT_MS,
         onPoolError: (error) => logger.warn({ err: error }, 'an idle database connection was lost'),
       }),
   });

@@ -1,4 +1,5 @@
 import { DataSource } from 'typeorm';
+import { impatientClient } from './impatient-client.js';
 import { GatewayBaseline1000 } from './migrations/1000-gateway-baseline.js';
 import { MirrorBaseline1001 } from './migrations/1001-mirror-baseline.js';
 import { TransferTakeover1002 } from './migrations/1002-transfer-takeover.js';
@@ -12,6 +13,8 @@ export interface DataSourceSettings {
   searchPath?: string;
   /** Connections at most, default 10. */
   poolSize?: number;
+  /** A statement that takes longer is given up, and its connection with it if the server says nothing at all. Default: none is. */
+  statementLimitMs?: number;
   /** Told of errors on idle connections (a restarted server); the pool replaces them by itself. */
   onPoolError?: (error: Error) => void;
 }
@@ -27,6 +30,7 @@ export function createDataSource(settings: DataSourceSettings): DataSource {
     poolErrorHandler: (error: Error) => settings.onPoolError?.(error),
     extra: {
       keepAlive: true,
+      ...(settings.statementLimitMs === undefined ? {} : limitsOf(settings.statementLimitMs)),
       ...(settings.searchPath === undefined ? {} : { options: `-c search_path=${settings.searchPath}` }),
     },
     // Where TypeORM keeps its table of migrations; all of our SQL names its schema itself or resolves by search_path.
@@ -36,4 +40,11 @@ export function createDataSource(settings: DataSourceSettings): DataSource {
     synchronize: false,
     logging: false,
   });
+}
+
+/** How much later than the server this side gives up: a server that is alive speaks for itself, and keeps its connection. */
+const GRACE_MS = 2_000;
+
+function limitsOf(statementLimitMs: number) {
+  return { statement_timeout: statementLimitMs, Client: impatientClient(statementLimitMs + GRACE_MS) };
 }
