@@ -40,12 +40,18 @@ export const gatewayEnv = z
     AUDIENCE: z.string().min(1).default('emr-gateway'),
     LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
     CONTENT_LIMIT_BYTES: z.coerce.number().int().min(1024).max(1_073_741_824).default(10_485_760),
+    /** What a client may have uploaded in an hour, in all. */
+    CONTENT_QUOTA_BYTES: z.coerce.number().int().min(1024).default(1_073_741_824),
     /** Requests a client may send in a minute. */
     RATE_LIMIT_PER_MINUTE: z.coerce.number().int().min(1).default(6_000),
     /** Acts that may wait for their transaction on one network before new ones are refused there. */
     QUEUE_DEPTH_LIMIT: z.coerce.number().int().min(1).default(20_000),
     /** off: this process serves the API only; another one signs and sends. */
     WORKER: onOff.default(true),
+  })
+  .refine((env) => env.CONTENT_QUOTA_BYTES >= env.CONTENT_LIMIT_BYTES, {
+    path: ['CONTENT_QUOTA_BYTES'],
+    message: 'at least CONTENT_LIMIT_BYTES, or the largest upload never has room',
   })
   .transform((env) => ({ ...env, PUBLIC_URL: env.PUBLIC_URL ?? `http://${env.HOST}:${env.PORT}` }));
 

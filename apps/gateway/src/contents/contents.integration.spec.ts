@@ -50,7 +50,22 @@ const fhir = Buffer.from('{"resourceType":"Patient","name":[{"family":"Canary"}]
 describe('uploads', () => {
   let service: ContentsService;
   beforeEach(() => {
-    service = new ContentsService(new ContentsStore(gateway), vault);
+    service = new ContentsService(new ContentsStore(gateway), vault, { CONTENT_QUOTA_BYTES: 1_000 });
+  });
+
+  it('take no more room than a client has, whoever else uploads', async () => {
+    const who = caller();
+    const first = await service.upload(who, 'k1', 'text/plain', Buffer.alloc(600, 'a'));
+    const refused = service.upload(who, 'k2', 'text/plain', Buffer.alloc(401, 'a'));
+    await expect(refused).rejects.toMatchObject({ code: 'TOO_MANY_REQUESTS', options: { retryAfter: 3_600 } });
+    // A retry needs no new room, and others have their own.
+    expect(await service.upload(who, 'k1', 'text/plain', Buffer.alloc(600, 'a'))).toEqual(first);
+    await service.upload(caller(), 'k2', 'text/plain', Buffer.alloc(401, 'a'));
+    await service.upload(who, 'k2', 'text/plain', Buffer.alloc(400, 'a'));
+    await gateway.query("UPDATE gateway.content SET expires_at = now() - interval '1 second' WHERE id = $1", [
+      first.contentId,
+    ]);
+    await service.upload(who, 'k3', 'text/plain', Buffer.alloc(600, 'a'));
   });
 
   it('keep the bytes as received, sealed', async () => {
