@@ -102,6 +102,20 @@ describe('docker-compose.yml', () => {
     }
   });
 
+  it("shows the hospital's keys to the gateway alone: a node that others talk to, once broken into, opens none of them", () => {
+    for (const [name, { volumes = [], secrets = [] }] of services) {
+      const config = volumes.filter((volume) => volume.includes('CONFIG_DIR'));
+      const targets = secrets.map(({ target }) => target);
+      for (const volume of config) expect(volume, name).toMatch(/:ro$/);
+      if (name.startsWith('gateway-')) expect(targets).not.toContain('sealer-passphrase');
+      else {
+        expect(targets, name).not.toContain('keystore-passphrase');
+        for (const volume of config)
+          expect(volume, name).toMatch(/\/(genesis-(local|global)|networks)\.json:\/config\//);
+      }
+    }
+  });
+
   it('gives each hospital its own secrets, volumes and networks', () => {
     for (const [name, service] of services) {
       const letter = name.at(-1);
