@@ -225,6 +225,8 @@ async function install(lockfile, stampFile) {
     '--engine-strict=false',
     '--no-audit',
     '--no-fund',
+    // Dozens of lines about engines of packages that do run here would bury what is going on. Errors stay.
+    '--loglevel=error',
   ];
   const npm = process.env.npm_execpath ?? '';
   const code =
