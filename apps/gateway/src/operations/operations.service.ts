@@ -160,7 +160,7 @@ export class OperationsService {
       const representation = await options.representation();
       applied.push('return=representation');
       body = representation.body;
-      void reply.headers({ ...representation.headers, 'Operation-Id': ended.id });
+      void reply.headers({ ...representation.headers, 'X-Operation-Id': ended.id });
       void reply.type(representation.mediaType ?? 'application/json; charset=utf-8');
     }
     if (applied.length > 0) void reply.header('Preference-Applied', applied.join(', '));

@@ -60,7 +60,18 @@ export class QueriesController {
     description:
       'Once confirmed, until it expires. Actor, relation and grant are checked again, and the release is logged.',
     roles: 'any',
-    success: { 200: { description: 'The bytes as they were uploaded.', mediaTypes: ['application/fhir+json', '*/*'] } },
+    success: {
+      200: {
+        description: 'The bytes as they were uploaded.',
+        mediaTypes: ['application/fhir+json', '*/*'],
+        headers: {
+          'X-Record-Version': 'Of the record, as it was asked for.',
+          'X-Event-Id': 'The event that recorded the look.',
+          'X-Transaction-Hash': 'The transaction that carried it.',
+          'X-Operation-Id': 'The operation it was asked with.',
+        },
+      },
+    },
     produces: ['*'],
     problems: ['NOT_FOUND', 'CONFLICT', 'DENIED_BY_LEDGER', 'GONE', 'PEER_UNAVAILABLE', 'PEER_TIMEOUT'],
   })
