@@ -38,6 +38,13 @@ export class Accounts {
     return (await this.store.find(username)) !== undefined;
   }
 
+  /** A disabled user gets no token, and those given before open nothing from the next second on. @returns undefined when there is no such user */
+  async setDisabled(username: string, disabled: boolean): Promise<Account | undefined> {
+    if (!(await this.store.setDisabled(username, disabled))) return undefined;
+    const row = await this.store.find(username);
+    return row && accountOf(row);
+  }
+
   /** The account these words open; unknown names take as long as wrong passwords. @throws ProblemError TOO_MANY_REQUESTS */
   async open(username: string, password: string): Promise<Account | undefined> {
     const row = await this.store.find(username);

@@ -30,6 +30,15 @@ export class AccountsStore {
     return rows.length > 0;
   }
 
+  /** @returns false when there is no such user */
+  async setDisabled(username: string, disabled: boolean): Promise<boolean> {
+    const [, changed]: [unknown, number] = await this.database.query(
+      'UPDATE gateway.app_user SET disabled = $2 WHERE username = $1',
+      [username, disabled],
+    );
+    return changed > 0;
+  }
+
   list(after: string | undefined, limit: number): Promise<AccountRow[]> {
     return this.database.query('SELECT * FROM gateway.app_user WHERE username > $1 ORDER BY username LIMIT $2', [
       after ?? '',

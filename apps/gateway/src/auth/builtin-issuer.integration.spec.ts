@@ -78,6 +78,25 @@ describe('the built-in issuer', () => {
     expect(await page.text()).not.toContain('argon2');
   });
 
+  it('lets a suspended user do nothing more, with old tokens neither, until reinstated', async () => {
+    const admin = await logIn('admin.a', PASSWORD);
+    const { username, ...words } = { username: 'nurse.a', password: 'twelve characters', roles: ['clinician'] };
+    expect((await post('/v1/admin/users', { username, ...words }, admin)).status).toBe(201);
+    const token = await logIn(username, words.password);
+    const suspended = await post('/v1/admin/users/suspension', { username }, admin);
+    expect(suspended.status).toBe(200);
+    expect(await suspended.json()).toMatchObject({ username, disabled: true });
+    expect((await post('/v1/auth/token', { username, password: words.password })).status).toBe(401);
+    // Standing is looked up anew after a second at most.
+    await expect.poll(() => me(token), { timeout: 3_000 }).toMatchObject({ status: 403, code: 'FORBIDDEN' });
+    expect((await post('/v1/admin/users/reinstatement', { username }, admin)).status).toBe(200);
+    const again = await logIn(username, words.password);
+    await expect.poll(() => me(again), { timeout: 3_000 }).toMatchObject({ subject: username });
+    expect((await post('/v1/admin/users/suspension', { username: 'nobody' }, admin)).status).toBe(404);
+    expect((await post('/v1/admin/users/suspension', { username: 'admin.a' }, admin)).status).toBe(409);
+    expect((await post('/v1/admin/users/suspension', { username: 'admin.a' }, token)).status).toBe(403);
+  });
+
   it('publishes its keys, and keeps the private one sealed', async () => {
     const { keys } = (await (await fetch(`${gateway.url}/v1/auth/jwks.json`)).json()) as { keys: object[] };
     expect(keys).toEqual([expect.objectContaining({ kty: 'OKP', crv: 'Ed25519', alg: 'EdDSA' })]);

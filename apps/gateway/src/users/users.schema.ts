@@ -30,3 +30,7 @@ export const newUserSchema = z
   })
   .meta({ id: 'NewUser' });
 export type NewUser = z.output<typeof newUserSchema>;
+
+/** The name stands in the body: it may be a person's, and URLs end up in logs. */
+export const namedUserSchema = z.strictObject({ username }).meta({ id: 'NamedUser' });
+export type NamedUser = z.output<typeof namedUserSchema>;

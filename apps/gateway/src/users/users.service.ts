@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { ProblemError } from '../../../../libs/platform/src/errors.js';
 import { type Account, Accounts } from '../auth/accounts.service.js';
+import type { Caller } from '../auth/caller.js';
 import { Issuers } from '../auth/issuers.js';
 import { decodeCursor, pageOf } from '../http/page.js';
 import type { NewUser, UserBody, UserQuery } from './users.schema.js';
@@ -45,6 +46,18 @@ export class UsersService {
     }
     const account = await this.accounts.add(username, password, roles);
     if (!account) throw new ProblemError('CONFLICT', { detail: 'There is a user of this name already.' });
+    return present(account);
+  }
+
+  /**
+   * Whether a user may log in. What the ledger thinks of the user's actor is another matter: suspend that too where it should not act.
+   * @throws ProblemError NOT_FOUND when there is no such user; CONFLICT when callers would lock out themselves
+   */
+  async setDisabled(caller: Caller, username: string, disabled: boolean): Promise<UserBody> {
+    const own = caller.issuer === this.issuers.builtin?.issuer && caller.subject === username;
+    if (own && disabled) throw new ProblemError('CONFLICT', { detail: 'Have another administrator suspend you.' });
+    const account = await this.accounts.setDisabled(username, disabled);
+    if (!account) throw new ProblemError('NOT_FOUND');
     return present(account);
   }
 }
