@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type TestGateway, testGateway } from '../../../../test/stack/gateway.js';
+import { PeeringStore } from '../peering/peering.store.js';
 
 const ISSUER = 'urn:test:builtin';
 const PASSWORD = 'correct horse battery';
@@ -127,6 +128,23 @@ describe('the built-in issuer', () => {
     for (const claims of [{ aud: 'other' }, { iss: 'other' }, { sub: 'other' }, { jti: undefined }]) {
       expect((await post('/v1/auth/token', grant(await assertion(claims)))).status).toBe(401);
     }
+  });
+
+  it('remembers an assertion for as long as it would be taken, its tolerance included', async () => {
+    const now = Math.floor(Date.now() / 1000);
+    const signed = await new SignJWT({
+      iss: 'lab',
+      sub: 'lab',
+      aud: ISSUER,
+      jti: 'just expired',
+      iat: now - 60,
+      exp: now - 1,
+    })
+      .setProtectedHeader({ alg: 'ES256' })
+      .sign(systemKey.privateKey);
+    expect((await post('/v1/auth/token', grant(signed))).status).toBe(200);
+    await gateway.app.get(PeeringStore).forgetExpired();
+    expect((await post('/v1/auth/token', grant(signed))).status).toBe(401);
   });
 
   it('writes no password or token to the log', () => {
