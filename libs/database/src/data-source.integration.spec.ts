@@ -4,8 +4,7 @@ import { freshDatabase, type TestDatabase } from '../../../test/stack/database.j
 import { type FrozenWay, frozenWay } from '../../../test/stack/frozen-way.js';
 import { isDatabaseUnavailable } from '../../platform/src/problem.filter.js';
 import { createDataSource } from './data-source.js';
-import { prepared } from './prepared.js';
-import { inTransaction } from './transaction.js';
+import { inTransaction, rowsOf } from './transaction.js';
 
 const LIMIT_MS = 300;
 const insert = 'INSERT INTO gateway.peer (network, enode) VALUES ($1, $2)';
@@ -60,10 +59,10 @@ describe('a data source with a limit for its statements', () => {
   });
 
   it('waits for no server that says nothing, whichever way it is asked', async () => {
-    const ask = prepared<{ one: number }>(dataSource, 'frozen', 'SELECT 1 AS one');
+    const ask = () => rowsOf<{ one: number }>(dataSource, { name: 'frozen', text: 'SELECT 1 AS one' });
     for (const work of [
       () => dataSource.query('SELECT 1'),
-      () => ask([]),
+      ask,
       () => inTransaction(dataSource, (query) => query('SELECT 1')),
     ]) {
       await dataSource.query('SELECT 1');
@@ -73,7 +72,7 @@ describe('a data source with a limit for its statements', () => {
       expect(unavailable).toBe(true);
       expect(ms).toBeLessThan(6_000);
     }
-    expect(await ask([])).toEqual([{ one: 1 }]);
+    expect(await ask()).toEqual([{ one: 1 }]);
   });
 
   it('commits what is written after a transaction whose beginning was given up', async () => {
@@ -86,8 +85,8 @@ describe('a data source with a limit for its statements', () => {
   });
 
   it('leaves a busy connection alone as long as each answer comes in time', async () => {
-    const ask = prepared<{ one: number }>(dataSource, 'busy', 'SELECT 1 AS one, pg_sleep(0.05)');
-    const answers = await Promise.all(Array.from({ length: 60 }, () => ask([])));
+    const ask = () => rowsOf(dataSource, { name: 'busy', text: 'SELECT 1 AS one, pg_sleep(0.05)' });
+    const answers = await Promise.all(Array.from({ length: 60 }, ask));
     expect(answers).toHaveLength(60);
   });
 });

@@ -28,6 +28,8 @@ export type { OperationView };
 /** The operation a caller gets, and with it the other steps of the same request. */
 export interface Performed extends OperationView {
   steps?: OperationView[];
+  /** Stored in this very turn, not found as a replay. */
+  isNew?: true;
 }
 
 export interface RespondOptions {
@@ -78,6 +80,9 @@ export class OperationsService {
     const bodyHash = this.vault.fingerprint(request.fingerprint);
     const replayed = await this.#replayOf(prepared, main, bodyHash);
     if (replayed) return replayed;
+    if (prepared.some(({ network }) => this.submission.crowded(network.name))) {
+      throw new ProblemError('QUEUE_FULL', { retryAfter: 1 });
+    }
     await this.depth.admit(prepared.map(({ network }) => network.name));
     const ids = prepared.map(() => newOperationId());
     const operations: NewOperation[] = [];
@@ -100,10 +105,8 @@ export class OperationsService {
     const accepted = await this.#accept(request, operations);
     // Two requests with one key at the same moment: the other one stored it.
     if (accepted.some((one) => one.replayed)) return (await this.#replayOf(prepared, main, bodyHash)) ?? fail();
-    return withSteps(
-      accepted.map(({ operation }) => viewOf(operation)),
-      main,
-    );
+    const views = accepted.map(({ operation }) => viewOf(operation));
+    return { ...withSteps(views, main), isNew: true };
   }
 
   /**
@@ -195,17 +198,20 @@ export class OperationsService {
    * main one speaks while it is on its way, then a step that still is.
    */
   async #settle(operation: Performed, seconds: number): Promise<OperationView> {
-    const { steps = [], ...main } = operation;
-    const [ended, ...others] = await Promise.all([main, ...steps].map((view) => this.#endOf(view, seconds * 1000)));
+    const { steps = [], isNew, ...main } = operation;
+    const since = isNew ? 'now' : 'earlier';
+    const [ended, ...others] = await Promise.all(
+      [main, ...steps].map((view) => this.#endOf(view, seconds * 1000, since)),
+    );
     const all = [ended!, ...others];
     const bad = all.find(({ state }) => endStates.has(state) && state !== 'confirmed');
     return bad ?? all.find(({ state }) => state !== 'confirmed') ?? ended!;
   }
 
   /** The operation as it ended, or as it stands when time is up. */
-  async #endOf(view: OperationView, timeoutMs: number): Promise<OperationView> {
+  async #endOf(view: OperationView, timeoutMs: number, since: 'now' | 'earlier'): Promise<OperationView> {
     if (timeoutMs <= 0 || endStates.has(view.state)) return view;
-    const end = await this.submission.outcomes.waitFor(view.network, view.requestId, timeoutMs);
+    const end = await this.submission.outcomes.waitFor(view.network, view.requestId, timeoutMs, since);
     return end ? withOutcome(view, end) : ((await this.submission.reader.byId(view.id)) ?? view);
   }
 }

@@ -1,11 +1,20 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
+import { binaryArray } from '../../../../libs/database/src/binary-array.js';
+import { pooled } from '../../../../libs/database/src/transaction.js';
 import { Grouped } from '../../../../libs/platform/src/grouped.js';
 
 interface ActName {
   network: string;
   requestId: Buffer;
 }
+
+// One look-up by key for each name, whatever the planner thinks of the table's size.
+const KNOWN = {
+  name: 'operations-known',
+  text: `SELECT q.network, q.request_id FROM unnest($1::text[], $2::bytea[]) AS q(network, request_id)
+    WHERE (SELECT true FROM gateway.operation o WHERE o.network = q.network AND o.request_id = q.request_id LIMIT 1)`,
+};
 
 @Injectable()
 export class OperationsStore {
@@ -20,11 +29,16 @@ export class OperationsStore {
   }
 
   async #areKnown(names: ActName[]): Promise<boolean[]> {
-    const rows: { network: string; request_id: Buffer }[] = await this.database.query(
-      `SELECT network, request_id FROM gateway.operation
-       WHERE (network, request_id) IN (SELECT * FROM unnest($1::text[], $2::bytea[]))`,
-      [names.map(({ network }) => network), names.map(({ requestId }) => requestId)],
-    );
+    const rows = await pooled(this.database)<{ network: string; request_id: Buffer }>(KNOWN, [
+      binaryArray(
+        'text',
+        names.map(({ network }) => network),
+      ),
+      binaryArray(
+        'bytea',
+        names.map(({ requestId }) => requestId),
+      ),
+    ]);
     const found = new Set(rows.map((row) => keyOf(row.network, row.request_id)));
     return names.map(({ network, requestId }) => found.has(keyOf(network, requestId)));
   }

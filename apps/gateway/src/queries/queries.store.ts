@@ -1,7 +1,8 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { Operation } from '../../../../libs/contracts/src/operations.js';
-import { prepared } from '../../../../libs/database/src/prepared.js';
+import { binaryArray } from '../../../../libs/database/src/binary-array.js';
+import { pooled, type Query } from '../../../../libs/database/src/transaction.js';
 import type { NetworksConfig } from '../../../../libs/platform/src/networks.js';
 import { NETWORKS } from '../core.tokens.js';
 import { GATEWAY_ENV, type GatewayEnv } from '../gateway.env.js';
@@ -72,8 +73,7 @@ export class QueriesStore {
   readonly #global: string;
   readonly #hospital: number;
 
-  readonly #targets: (values: unknown[]) => Promise<(Target | { network: null })[]>;
-  readonly #look: (values: unknown[]) => Promise<(QueryRow & { n: number })[]>;
+  readonly #query: Query;
 
   constructor(
     dataSource: DataSource,
@@ -83,16 +83,24 @@ export class QueriesStore {
     this.#local = networks.local;
     this.#global = networks.global;
     this.#hospital = env.HOSPITAL_ID;
-    this.#targets = prepared(dataSource, 'query-targets', TARGETS);
-    this.#look = prepared(dataSource, 'query-look', LOOK);
+    this.#query = pooled(dataSource);
   }
 
   /** In the order of `keys`; undefined where no ledger here has the record. */
   async targets(keys: readonly TargetKey[]): Promise<(Target | undefined)[]> {
-    const rows = await this.#targets([
-      keys.map((key) => key.recordId),
-      keys.map((key) => key.actor),
-      keys.map((key) => key.purpose),
+    const rows = await this.#query<Target | { network: null }>({ name: 'query-targets', text: TARGETS }, [
+      binaryArray(
+        'bytea',
+        keys.map((key) => key.recordId),
+      ),
+      binaryArray(
+        'bytea',
+        keys.map((key) => key.actor),
+      ),
+      binaryArray(
+        'int4',
+        keys.map((key) => key.purpose),
+      ),
       this.#hospital,
       this.#local,
       this.#global,
@@ -102,14 +110,26 @@ export class QueriesStore {
 
   /** In the order of `keys`; undefined where this principal never asked such a query. */
   async look(keys: readonly ReleaseKey[]): Promise<(QueryRow | undefined)[]> {
-    const rows = await this.#look([
-      keys.map((key) => key.requestId),
-      keys.map((key) => key.principal),
-      keys.map((key) => key.release),
+    const rows = await this.#query<QueryRow & { n: number }>({ name: 'query-look', text: LOOK }, [
+      binaryArray(
+        'bytea',
+        keys.map((key) => key.requestId),
+      ),
+      binaryArray(
+        'bytea',
+        keys.map((key) => key.principal),
+      ),
+      binaryArray(
+        'bool',
+        keys.map((key) => key.release),
+      ),
       this.#hospital,
       this.#local,
       this.#global,
-      keys.map((key) => key.account),
+      binaryArray(
+        'bytea',
+        keys.map((key) => key.account),
+      ),
     ]);
     const found: (QueryRow | undefined)[] = keys.map(() => undefined);
     for (const row of rows) found[row.n - 1] = row;

@@ -1,11 +1,11 @@
 import type { PoolClient } from 'pg';
+import { binaryArray } from '../../../../libs/database/src/binary-array.js';
 import type { NetworkConfig } from '../../../../libs/platform/src/networks.js';
 import type { Position } from '../follow/chain-source.js';
 import type { Key, Projection } from '../project/projection.js';
 import { projections } from '../project/projections.js';
 import { Projector } from '../project/projector.js';
 import type { FoldedBlock, LedgerState } from '../verify/ledger.fold.js';
-import { binaryArray } from './binary-array.js';
 import type { Extension, Mirror, MirrorState, Replacement } from './mirror.js';
 import {
   blockRow,

@@ -1,5 +1,5 @@
+import { binaryArray } from '../../../../libs/database/src/binary-array.js';
 import type { TableChange } from '../project/projector.js';
-import { binaryArray } from './binary-array.js';
 import { type AnyRow, type Column, sqlName, sqlType, type Table } from './table.js';
 
 /** A named statement for pg: prepared once per connection, planned once, then only bound. */

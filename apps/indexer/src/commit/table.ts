@@ -1,5 +1,6 @@
-/** Postgres types the mirror uses; `?` marks a nullable column. int8 is bigint here, bytea a Buffer. */
-export type ColumnType = 'bytea' | 'int8' | 'int4' | 'int2' | 'text' | 'bool';
+import type { ColumnType } from '../../../../libs/database/src/binary-array.js';
+
+/** Postgres types the mirror uses; `?` marks a nullable column. */
 export type Column = ColumnType | `${ColumnType}?`;
 
 type ValueOf<C extends Column> = C extends `${infer T extends ColumnType}?` ? ValueOf<T> | null : Plain<C>;

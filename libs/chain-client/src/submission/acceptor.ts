@@ -1,23 +1,24 @@
+import type pg from 'pg';
 import type { DataSource, EntityManager } from 'typeorm';
+import { pooled, queryOf } from '../../../database/src/transaction.js';
 import type { Failpoint } from './failpoint.js';
-import { newOperationId } from './operation.id.js';
-import { OPERATION_COLUMNS, type OperationRecord, operationOf } from './operation.rows.js';
-import { type Accepted, IdempotencyMismatch, type NewOperation } from './operation.types.js';
+import { insertOperations, type NamedOperation, named } from './operation.insert.js';
+import type { Accepted, NewOperation } from './operation.types.js';
 
 /** Rows one commit carries at most: beyond it a commit takes longer than it saves. */
 const MAX_ROWS = 200;
 const COMMITS_IN_FLIGHT = 2;
 
-type Execute = <T>(sql: string, parameters: unknown[]) => Promise<T[]>;
-
 interface Waiting {
-  operation: NewOperation;
+  operation: NamedOperation;
   resolve(accepted: Accepted): void;
   reject(error: unknown): void;
 }
 
 export interface AcceptorOptions {
   dataSource: DataSource;
+  /** Takes an act to store and sign it at once; undefined where it is to be accepted first. See SubmissionWorker.offer. */
+  offer?(operation: NamedOperation): Promise<Accepted> | undefined;
   /** Called once per commit that stored something new, after it. */
   onAccepted(network: string, count: number): void;
   failpoint: Failpoint;
@@ -40,6 +41,12 @@ export class Acceptor {
    * @throws Error of the driver; after a lost connection it is unknown whether the act was stored: ask again with the same key
    */
   accept(operation: NewOperation): Promise<Accepted> {
+    const one = named(operation);
+    return this.options.offer?.(one) ?? this.store(one);
+  }
+
+  /** Stores an act as accepted, without asking whether it could be signed at once. */
+  store(operation: NamedOperation): Promise<Accepted> {
     return new Promise((resolve, reject) => {
       this.waiting.push({ operation, resolve, reject });
       this.flush();
@@ -56,7 +63,8 @@ export class Acceptor {
     inSameCommit: (manager: EntityManager) => Promise<void>,
   ): Promise<Accepted[]> {
     const accepted = await this.options.dataSource.transaction(async (manager) => {
-      const stored = await store(operations, (sql, parameters) => manager.query(sql, parameters));
+      const client = (await manager.queryRunner!.connect()) as pg.ClientBase;
+      const stored = await insertOperations(operations.map(named), queryOf(client));
       const results = stored.map((result) => {
         if (result instanceof Error) throw result;
         return result;
@@ -82,10 +90,8 @@ export class Acceptor {
   private async commit(batch: Waiting[]): Promise<void> {
     try {
       this.options.failpoint('before-accept-commit');
-      const results = await store(
-        batch.map(({ operation }) => operation),
-        (sql, parameters) => this.options.dataSource.query(sql, parameters),
-      );
+      const operations = batch.map(({ operation }) => operation);
+      const results = await insertOperations(operations, pooled(this.options.dataSource));
       this.announce(results.filter((result) => !(result instanceof Error)) as Accepted[]);
       results.forEach((result, index) => {
         if (result instanceof Error) batch[index]!.reject(result);
@@ -106,60 +112,6 @@ export class Acceptor {
     if (counts.size > 0) this.options.failpoint('after-accept-commit');
     for (const [network, count] of counts) this.options.onAccepted(network, count);
   }
-}
-
-/** One statement for all rows; rows that were there already are read and compared. Outcomes are in the order of `operations`. */
-async function store(operations: NewOperation[], execute: Execute): Promise<(Accepted | IdempotencyMismatch)[]> {
-  const ids = operations.map(({ id }) => id ?? newOperationId());
-  const column = <K extends keyof NewOperation>(key: K, otherwise: NewOperation[K] | null = null) =>
-    operations.map((operation) => operation[key] ?? otherwise);
-  const inserted = await execute<OperationRecord>(
-    `INSERT INTO gateway.operation (id, request_id, network, body_hash, principal, type, code, actor, record_id, parameters,
-       deadline, auth_context, signature, auth_evidence, parent_id, priority)
-     SELECT * FROM unnest($1::text[], $2::bytea[], $3::text[], $4::bytea[], $5::bytea[], $6::text[], $7::smallint[], $8::bytea[],
-       $9::bytea[], $10::bytea[], $11::bigint[], $12::bytea[], $13::bytea[], $14::bytea[], $15::text[], $16::smallint[])
-     ON CONFLICT (network, request_id) DO NOTHING
-     RETURNING ${OPERATION_COLUMNS}`,
-    [
-      ids,
-      column('requestId'),
-      column('network'),
-      column('bodyHash'),
-      column('principal'),
-      column('type'),
-      column('code'),
-      column('actor'),
-      column('recordId'),
-      column('parameters'),
-      column('deadline'),
-      column('authContext'),
-      column('signature'),
-      column('authEvidence'),
-      column('parentId'),
-      column('priority', 0),
-    ],
-  );
-  const found = new Map(inserted.map((record) => [keyOf(record.network, record.request_id), record]));
-  const missing = operations.filter(({ network, requestId }) => !found.has(keyOf(network, requestId)));
-  if (missing.length > 0) {
-    const existing = await execute<OperationRecord>(
-      `SELECT ${OPERATION_COLUMNS} FROM gateway.operation
-       WHERE (network, request_id) IN (SELECT * FROM unnest($1::text[], $2::bytea[]))`,
-      [missing.map(({ network }) => network), missing.map(({ requestId }) => requestId)],
-    );
-    for (const record of existing) found.set(keyOf(record.network, record.request_id), record);
-  }
-  return operations.map((operation, index) => {
-    const record = found.get(keyOf(operation.network, operation.requestId));
-    if (record === undefined) throw new Error('An act was neither stored nor found.');
-    const replayed = record.id !== ids[index];
-    if (!record.body_hash.equals(operation.bodyHash)) return new IdempotencyMismatch(record.id);
-    return { operation: operationOf(record), replayed };
-  });
-}
-
-function keyOf(network: string, requestId: Buffer): string {
-  return `${network} ${requestId.toString('latin1')}`;
 }
 
 /** SQLSTATE classes 22 (data) and 23 (constraints), and deadlocks between commits that repeat the same keys. */

@@ -1,6 +1,7 @@
 import type { DataSource } from 'typeorm';
 import { reasonName } from '../../../contracts/src/operations.js';
 import { type Listener, listen } from '../../../database/src/listen.js';
+import { rowsOf } from '../../../database/src/transaction.js';
 import type { Logger } from '../../../platform/src/logger.js';
 import { eventId, type OperationReader } from './operation.reader.js';
 import { endStates, type OperationOutcome, type OperationView } from './operation.types.js';
@@ -11,6 +12,8 @@ export interface MirrorCommit {
   number: bigint;
   /** Last final block. */
   finalNumber: bigint;
+  /** Of the ledger, at the tip. */
+  sequence: bigint;
 }
 
 export interface OutcomesOptions {
@@ -57,6 +60,23 @@ const CHANNEL = 'mirror_commit';
 const PAGE = 5_000;
 const RECHECK_MS = 1_000;
 
+// Inclusion and ownership are those of the transaction: asked once for each, not for every act in it.
+const FINAL_EVENTS = {
+  name: 'outcomes-final-events',
+  text: `WITH events AS MATERIALIZED (
+      SELECT e.sequence, e.request_id, e.type, e.outcome, e.block_number, e.block_hash, e.transaction_hash
+      FROM mirror.emr_event e
+      WHERE e.network = $1 AND e.sequence > $2 AND e.block_number <= $3 AND e.hospital = $4
+      ORDER BY e.sequence LIMIT ${PAGE}
+    ), carriers AS MATERIALIZED (
+      SELECT c.transaction_hash,
+        (SELECT i.nonce FROM mirror.inclusion i WHERE i.network = $1 AND i.transaction_hash = c.transaction_hash LIMIT 1) AS nonce,
+        (SELECT true FROM gateway.attempt a WHERE a.hash = c.transaction_hash LIMIT 1) IS TRUE AS ours
+      FROM (SELECT DISTINCT transaction_hash FROM events) c
+    )
+    SELECT events.*, carriers.nonce, carriers.ours FROM events JOIN carriers USING (transaction_hash) ORDER BY sequence`,
+};
+
 /**
  * Tells how operations end. One connection listens for the indexer's commits; each commit leads to one query for the events that
  * became final since the last, however many wait. A message that got lost is made good by looking again every second.
@@ -92,8 +112,14 @@ export class Outcomes {
   /**
    * Resolves when the operation has ended (confirmed, denied, failed, cancelled), or with undefined after `timeoutMs` or when
    * this process stops. An operation that ended long ago resolves too.
+   * @param since 'now' when it was accepted in this very turn, so that looking whether it has ended already would be in vain
    */
-  waitFor(network: string, requestId: Buffer, timeoutMs: number): Promise<OperationOutcome | undefined> {
+  waitFor(
+    network: string,
+    requestId: Buffer,
+    timeoutMs: number,
+    since: 'now' | 'earlier' = 'earlier',
+  ): Promise<OperationOutcome | undefined> {
     if (this.stopped || timeoutMs <= 0) return Promise.resolve(undefined);
     const watch = this.watchOf(network);
     const key = keyOf(requestId);
@@ -111,6 +137,7 @@ export class Outcomes {
       };
       const timer = setTimeout(() => waiter.resolve(undefined), timeoutMs);
       waiters.add(waiter);
+      if (since === 'now') return;
       watch.fresh.push(requestId);
       void this.checkFresh(network, watch);
     });
@@ -128,8 +155,9 @@ export class Outcomes {
   private onMessage(payload: string): void {
     let commit: MirrorCommit;
     try {
-      const message = JSON.parse(payload) as { network: string; number: string; finalNumber: string };
-      commit = { network: message.network, number: BigInt(message.number), finalNumber: BigInt(message.finalNumber) };
+      const message = JSON.parse(payload) as Record<keyof MirrorCommit, string>;
+      const { network, number, finalNumber, sequence } = message;
+      commit = { network, number: BigInt(number), finalNumber: BigInt(finalNumber), sequence: BigInt(sequence) };
     } catch (error) {
       this.options.logger.warn({ err: error }, 'A message about the mirror could not be read.');
       return;
@@ -148,9 +176,10 @@ export class Outcomes {
       while (watch.commit !== undefined) {
         const commit = watch.commit;
         watch.commit = undefined;
-        // Nobody waits: where reading resumes is found out when somebody does.
-        if (watch.waiters.size === 0) watch.lastSequence = undefined;
-        else await this.readPages(watch, commit);
+        // Nobody waits. Where reading resumes: at once behind this commit, or, where its last blocks aren't final, to be found out.
+        if (watch.waiters.size === 0) {
+          watch.lastSequence = commit.number === commit.finalNumber ? commit.sequence : undefined;
+        } else await this.readPages(watch, commit);
       }
     } catch (error) {
       watch.lastSequence = undefined;
@@ -168,15 +197,12 @@ export class Outcomes {
       return;
     }
     for (;;) {
-      const events: FinalEvent[] = await this.options.dataSource.query(
-        `SELECT e.sequence, e.request_id, e.type, e.outcome, e.block_number, e.block_hash, e.transaction_hash, i.nonce,
-           EXISTS (SELECT FROM gateway.attempt a WHERE a.hash = e.transaction_hash) AS ours
-         FROM mirror.emr_event e
-         LEFT JOIN mirror.inclusion i ON i.network = e.network AND i.transaction_hash = e.transaction_hash
-         WHERE e.network = $1 AND e.sequence > $2 AND e.block_number <= $3 AND e.hospital = $4
-         ORDER BY e.sequence LIMIT ${PAGE}`,
-        [commit.network, String(watch.lastSequence), String(commit.finalNumber), this.options.hospitalId],
-      );
+      const events: FinalEvent[] = await rowsOf<FinalEvent>(this.options.dataSource, FINAL_EVENTS, [
+        commit.network,
+        String(watch.lastSequence),
+        String(commit.finalNumber),
+        this.options.hospitalId,
+      ]);
       for (const event of events) {
         // The reader tells whether it is theirs all the same, at the next look.
         if (!event.ours) continue;

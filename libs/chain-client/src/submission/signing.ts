@@ -4,6 +4,7 @@ import { transactionGas } from '../../../contracts/src/operations.js';
 import { inTransaction, type Query } from '../../../database/src/transaction.js';
 import type { LocalSigner } from '../keys/signer.js';
 import type { Failpoint } from './failpoint.js';
+import type { NewOperation } from './operation.types.js';
 import { pack, SLOT_BYTES } from './packing.js';
 import { packLimits, type SubmissionNetwork } from './submission.network.js';
 
@@ -24,16 +25,15 @@ export interface SignResult {
   blocked: boolean;
 }
 
-interface WaitingAct {
+/** An act as a transaction carries it. */
+type Signable = Pick<
+  NewOperation,
+  'code' | 'requestId' | 'recordId' | 'parameters' | 'actor' | 'deadline' | 'authContext' | 'signature'
+>;
+
+interface WaitingAct extends Omit<Signable, 'deadline'> {
   ordinal: string;
-  code: number;
-  request_id: Buffer;
-  record_id: Buffer;
-  parameters: Buffer;
-  actor: Buffer;
   deadline: string;
-  auth_context: Buffer;
-  signature: Buffer;
   batchLimit: number | null;
 }
 
@@ -46,7 +46,7 @@ interface Outlook {
   active: number;
 }
 
-interface SignerState {
+export interface SignerState {
   id: number;
   next_nonce: string;
   fence: string;
@@ -55,7 +55,15 @@ interface SignerState {
 
 /** Acts looked at in one commit: five full transactions. */
 const MAX_ACTS = 1_000;
-const GAS_PRICE = 0n;
+export const GAS_PRICE = 0n;
+
+/** Transactions of signer `s` on network $1 that are in no block yet, and the slots of the node's pool they take. */
+export const UNMINED = `
+  SELECT count(*)::int AS in_flight, coalesce(sum(ceil(length(a.raw)::numeric / ${SLOT_BYTES})), 0)::int AS slots
+  FROM gateway.transaction t JOIN gateway.attempt a ON a.transaction_id = t.id AND a.number = 1
+  WHERE t.signer_id = s.id AND t.state IN ('signed', 'submitted') AND NOT EXISTS (
+    SELECT FROM gateway.attempt b JOIN mirror.inclusion i ON i.network = $1 AND i.transaction_hash = b.hash
+    WHERE b.transaction_id = t.id)`;
 
 /**
  * Step 2 of the write path, one commit: takes what waits for this signer, packs it, binds the next nonces to signed bytes and stores
@@ -83,7 +91,10 @@ export async function signWaiting(
     if (transactions.length === 0) return { ...nothing, blocked: waiting.length > oversized.length };
 
     const first = BigInt(state.next_nonce);
-    const attempts = transactions.map((acts, index) => sign(network, signer, first + BigInt(index), acts));
+    const attempts = transactions.map((acts, index) => {
+      const signable = acts.map((act) => ({ ...act, deadline: Number(act.deadline) }));
+      return sign(network, signer, first + BigInt(index), signable);
+    });
     await storeAttempts(query, state, first, transactions, attempts);
     failpoint('before-attempt-commit');
     const acts = transactions.reduce((sum, { length }) => sum + length, 0);
@@ -104,13 +115,7 @@ async function lookOut(
     `SELECT EXISTS (SELECT FROM gateway.operation WHERE network = $1 AND phase = 'accepted') AS waiting,
        unmined.in_flight, unmined.slots, peers.position, peers.active
      FROM gateway.signer s,
-     LATERAL (
-       SELECT count(*)::int AS in_flight, coalesce(sum(ceil(length(a.raw)::numeric / ${SLOT_BYTES})), 0)::int AS slots
-       FROM gateway.transaction t JOIN gateway.attempt a ON a.transaction_id = t.id AND a.number = 1
-       WHERE t.signer_id = s.id AND t.state IN ('signed', 'submitted') AND NOT EXISTS (
-         SELECT FROM gateway.attempt b JOIN mirror.inclusion i ON i.network = $1 AND i.transaction_hash = b.hash
-         WHERE b.transaction_id = t.id)
-     ) unmined,
+     LATERAL (${UNMINED}) unmined,
      LATERAL (
        SELECT count(*) FILTER (WHERE p.id < s.id)::int AS position, count(*)::int AS active
        FROM gateway.signer p WHERE p.network = $1 AND p.state = 'active' AND p.address = ANY($3)
@@ -125,8 +130,8 @@ async function lookOut(
 async function takeWaiting(query: Query, network: SubmissionNetwork, share: Outlook): Promise<WaitingAct[]> {
   const filter = share.active > 1 ? 'AND (get_byte(record_id, 30) * 256 + get_byte(record_id, 31)) % $3 = $4' : '';
   return query<WaitingAct>(
-    `SELECT ordinal, code, request_id, record_id, parameters, actor, deadline, auth_context, signature,
-       batch_limit AS "batchLimit"
+    `SELECT ordinal, code, request_id AS "requestId", record_id AS "recordId", parameters, actor, deadline,
+       auth_context AS "authContext", signature, batch_limit AS "batchLimit"
      FROM gateway.operation
      WHERE network = $1 AND phase = 'accepted' ${filter}
      ORDER BY priority DESC, ordinal LIMIT $2
@@ -135,17 +140,14 @@ async function takeWaiting(query: Query, network: SubmissionNetwork, share: Outl
   );
 }
 
-function sign(network: SubmissionNetwork, signer: LocalSigner, nonce: bigint, acts: readonly WaitingAct[]): Attempt {
-  const intents = acts.map((act) => ({
-    operation: act.code,
-    requestId: act.request_id,
-    recordId: act.record_id,
-    parameters: act.parameters,
-    actor: act.actor,
-    deadline: Number(act.deadline),
-    authContext: act.auth_context,
-    signature: act.signature,
-  }));
+/** The bytes that carry `acts` under `nonce`. */
+export function sign(
+  network: SubmissionNetwork,
+  signer: LocalSigner,
+  nonce: bigint,
+  acts: readonly Signable[],
+): Attempt {
+  const intents = acts.map((act) => ({ ...act, operation: act.code }));
   return signer.sign({
     chainId: network.chainId,
     nonce,

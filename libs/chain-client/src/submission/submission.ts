@@ -46,6 +46,8 @@ export interface Submission {
   networks: SubmissionNetwork[];
   /** Acts that wait to be signed, about: kept in memory, held against the table once a sweep. */
   depth(network: string): number;
+  /** More acts wait to be accepted than a second or so carries. */
+  crowded(network: string): boolean;
   /** Withdraws an act that was not signed yet. */
   cancel(operationId: string): Promise<'cancelled' | 'too-late' | 'unknown'>;
   start(): Promise<void>;
@@ -74,16 +76,20 @@ export function createSubmission(settings: SubmissionSettings): Submission {
     logger,
   });
   const onSigned = (network: string, acts: number) => depth.add(network, -acts);
-  const worker = new SubmissionWorker({ dataSource, networks: works ? signing : [], logger, failpoint, onSigned });
+  const worker = new SubmissionWorker({
+    ...{ dataSource, networks: works ? signing : [], logger, failpoint, onSigned },
+    accept: (operation) => acceptor.store(operation),
+  });
   // This process first, without a detour; the bell is for the others, and needless while this one is at work anyway.
   const wake = (network: string) => {
     const busy = worker.draining(network);
     worker.kick(network);
     if (!busy) void doorbell.ring(network);
   };
-  const acceptor = new Acceptor({
+  const acceptor: Acceptor = new Acceptor({
     dataSource,
     failpoint,
+    offer: (operation) => worker.offer(operation),
     onAccepted: (network, count) => {
       depth.add(network, count);
       wake(network);
@@ -117,6 +123,7 @@ export function createSubmission(settings: SubmissionSettings): Submission {
     doorbell,
     networks,
     depth: (network) => depth.of(network),
+    crowded: (network) => worker.crowded(network),
     cancel: (operationId) => cancel(dataSource, operationId),
     async start() {
       await outcomes.start();

@@ -18,13 +18,22 @@ function network(name: string, reader: object): SubmissionNetwork {
 /** Answers statements by what they contain; what it isn't told of finds nothing. */
 function database(answers: Record<string, () => unknown[]>): { dataSource: DataSource; asked: string[] } {
   const asked: string[] = [];
-  const query = async (sql: string) => {
-    asked.push(sql);
-    const known = Object.keys(answers).find((part) => sql.includes(part));
-    return { records: known === undefined ? [] : answers[known]!() };
+  const rowsFor = (text: string) => {
+    asked.push(text);
+    const known = Object.keys(answers).find((part) => text.includes(part));
+    return known === undefined ? [] : answers[known]!();
   };
-  const runner = { query, release: async () => undefined };
-  return { dataSource: { createQueryRunner: () => runner, query } as unknown as DataSource, asked };
+  const client = { query: async ({ text }: { text: string }) => ({ rows: rowsFor(text) }) };
+  const runner = { connect: async () => client, release: async () => undefined };
+  const driver = { master: client };
+  return {
+    dataSource: {
+      createQueryRunner: () => runner,
+      query: async (text: string) => rowsFor(text),
+      driver,
+    } as unknown as DataSource,
+    asked,
+  };
 }
 
 describe('the sweeper', () => {

@@ -16,6 +16,7 @@ it('looks again when what it waits for was mined while it looked', async () => {
   const worker = new SubmissionWorker({
     ...{ dataSource: { query } as unknown as DataSource, networks: [network] },
     ...{ logger: createLogger('test', 'fatal'), failpoint: () => undefined },
+    accept: () => Promise.reject(new Error('nothing is offered here')),
   });
   const drained = worker.drain('local');
   await vi.waitFor(() => expect(query).toHaveBeenCalledTimes(1));

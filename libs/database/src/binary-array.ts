@@ -1,5 +1,5 @@
-import type { ColumnType } from './table.js';
-
+/** Types an array of which can be sent in binary. int8 is bigint here, bytea a Buffer. */
+export type ColumnType = 'bytea' | 'int8' | 'int4' | 'int2' | 'text' | 'bool';
 type Value = Buffer | bigint | number | string | boolean | null;
 
 // pg_type.oid of each element type: fixed for ever by Postgres.
