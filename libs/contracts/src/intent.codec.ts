@@ -27,7 +27,9 @@ const versionHash = ascii('1');
 const intentTypeHash = ascii(
   'Intent(uint8 operation,bytes32 requestId,bytes32 recordId,bytes parameters,address actor,uint64 deadline,bytes32 authContext)',
 );
-const executeSelector = ascii('execute((uint8,bytes32,bytes32,bytes,address,uint64,bytes32,bytes)[])').subarray(0, 4);
+/** The ledger's one entry, as the ABI writes it. */
+export const EXECUTE = 'execute((uint8,bytes32,bytes32,bytes,address,uint64,bytes32,bytes)[])';
+export const executeSelector = ascii(EXECUTE).subarray(0, 4);
 
 const WORD = 32;
 /** The static part of one encoded intent: eight words, of which two are offsets. */

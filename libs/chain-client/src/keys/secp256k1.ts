@@ -36,6 +36,13 @@ export function recover(digest: Uint8Array, signature: Uint8Array): Buffer {
   return addressOfPublicKey(secp256k1.ecdsaRecover(signature.subarray(0, 64), v - 27, digest, false));
 }
 
+/** Whether s of `signature` (r ‖ s ‖ v) is in the lower half order, as Ethereum has asked since Homestead. */
+export function isLowS(signature: Uint8Array): boolean {
+  return Buffer.compare(signature.subarray(32, 64), HALF_ORDER) <= 0;
+}
+
+const HALF_ORDER = Buffer.from('7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0', 'hex');
+
 function addressOfPublicKey(uncompressed: Uint8Array): Buffer {
   return keccak256(uncompressed.subarray(1)).subarray(12);
 }

@@ -14,8 +14,9 @@ export interface RemoteSigner {
   readonly remote: true;
   /** 20 bytes. */
   readonly address: Buffer;
-  /** @throws Error naming what to do when nothing was signed, or something else than `transaction` was */
+  /** @throws SigningError when nothing was signed, or something else than `transaction` was */
   sign(transaction: LegacyTransaction): Promise<SignedTransaction>;
+  close(): Promise<void>;
 }
 
 /** Who signs the transactions of one account. `await signer.sign(…)` serves both kinds. */
