@@ -15,8 +15,12 @@ export interface TransactionRequest {
   data?: string;
 }
 
-/** How it answers one request; `signed` is the right answer. */
-export type Answer = (signed: string, request: TransactionRequest) => unknown;
+/** How it answers one request: `signed` is the right answer, `sign` makes others. */
+export type Answer = (
+  signed: string,
+  request: TransactionRequest,
+  sign: (request: TransactionRequest) => string,
+) => unknown;
 
 export interface SigningServer {
   url: string;
@@ -63,7 +67,7 @@ export async function startSigningServer(keys: readonly Buffer[], chainId: bigin
       if (params.length !== 1) throw Object.assign(new Error('Invalid params'), { code: -32602 });
       const transaction = params[0] as TransactionRequest;
       const signed = sign(transaction);
-      send({ result: state.answer === undefined ? signed : await state.answer(signed, transaction) });
+      send({ result: state.answer === undefined ? signed : await state.answer(signed, transaction, sign) });
     } catch (error) {
       const { message, code } = error as { message: string; code?: number };
       send({ error: { code: code ?? -32000, message } });

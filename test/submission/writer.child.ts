@@ -1,4 +1,5 @@
 import { text } from 'node:stream/consumers';
+import { remoteSigner } from '../../libs/chain-client/src/keys/remote.signer.js';
 import { localSigner } from '../../libs/chain-client/src/keys/signer.js';
 import type { NewOperation } from '../../libs/chain-client/src/submission/operation.types.js';
 import { createSubmission } from '../../libs/chain-client/src/submission/submission.js';
@@ -11,7 +12,10 @@ const job = revive(await text(process.stdin)) as WriterJob;
 const dataSource = createDataSource({ url: job.databaseUrl, applicationName: 'test-writer' });
 await dataSource.initialize();
 const signers = Object.fromEntries(
-  Object.entries(job.relayerKeys).map(([network, keys]) => [network, keys.map(localSigner)]),
+  job.networks.map(({ name }) => [
+    name,
+    [...(job.relayerKeys[name] ?? []).map(localSigner), ...(job.remoteSigners?.[name] ?? []).map(remoteSigner)],
+  ]),
 );
 const submission = createSubmission({
   ...job,

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import type { RemoteSignerOptions } from '../../libs/chain-client/src/keys/remote.signer.js';
 import type { NewOperation } from '../../libs/chain-client/src/submission/operation.types.js';
 import type { SubmissionSettings } from '../../libs/chain-client/src/submission/submission.js';
 
@@ -8,6 +9,8 @@ export interface WriterJob
   extends Pick<SubmissionSettings, 'databaseUrl' | 'queueUrl' | 'hospitalId' | 'networks' | 'failpoint' | 'limits'> {
   /** Private keys by network name. */
   relayerKeys: Record<string, Buffer[]>;
+  /** Beside those. */
+  remoteSigners?: Record<string, RemoteSignerOptions[]>;
   acts: NewOperation[];
 }
 

@@ -3,6 +3,7 @@ import { impatientClient } from './impatient-client.js';
 import { GatewayBaseline1000 } from './migrations/1000-gateway-baseline.js';
 import { MirrorBaseline1001 } from './migrations/1001-mirror-baseline.js';
 import { TransferTakeover1002 } from './migrations/1002-transfer-takeover.js';
+import { AssignedTransactions1003 } from './migrations/1003-assigned-transactions.js';
 import { WritePathSpeed1005 } from './migrations/1005-write-path-speed.js';
 
 export interface DataSourceSettings {
@@ -36,7 +37,13 @@ export function createDataSource(settings: DataSourceSettings): DataSource {
     },
     // Where TypeORM keeps its table of migrations; all of our SQL names its schema itself or resolves by search_path.
     schema: 'public',
-    migrations: [GatewayBaseline1000, MirrorBaseline1001, TransferTakeover1002, WritePathSpeed1005],
+    migrations: [
+      GatewayBaseline1000,
+      MirrorBaseline1001,
+      TransferTakeover1002,
+      AssignedTransactions1003,
+      WritePathSpeed1005,
+    ],
     migrationsTableName: 'migration',
     synchronize: false,
     logging: false,

@@ -21,7 +21,7 @@ export class SignersStore {
   list(): Promise<SignerRow[]> {
     return this.database.query(
       `SELECT s.id, s.network, s.address, s.state, s.reason, s.next_nonce,
-         (SELECT count(*)::int FROM gateway.transaction t WHERE t.signer_id = s.id AND t.state IN ('signed', 'submitted')) AS open
+         (SELECT count(*)::int FROM gateway.transaction t WHERE t.signer_id = s.id AND t.state IN ('assigned', 'signed', 'submitted')) AS open
        FROM gateway.signer s ORDER BY s.id`,
     );
   }

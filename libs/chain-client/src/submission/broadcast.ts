@@ -33,7 +33,7 @@ export function verdictOf(outcome: RpcOutcome<string>): Verdict {
 export async function broadcast(
   dataSource: DataSource,
   network: SubmissionNetwork,
-  signer: Signer,
+  signer: Pick<Signer, 'address'>,
   attempts: readonly Attempt[],
   logger: Logger,
   failpoint: Failpoint,
@@ -70,7 +70,7 @@ export async function broadcast(
 export async function pauseSigner(
   dataSource: DataSource,
   network: SubmissionNetwork,
-  signer: Signer,
+  signer: Pick<Signer, 'address'>,
   reason: string,
   logger: Logger,
 ): Promise<void> {

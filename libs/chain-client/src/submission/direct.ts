@@ -14,6 +14,7 @@ import {
 } from './operation.insert.js';
 import type { Accepted, IdempotencyMismatch } from './operation.types.js';
 import { pack } from './packing.js';
+import { FIRST_OTHERS } from './share.js';
 import { type Attempt, GAS_PRICE, type SignerState, sign, UNMINED } from './signing.js';
 import { packLimits, type SubmissionNetwork } from './submission.network.js';
 
@@ -38,7 +39,7 @@ interface LockedSigner extends SignerState {
 const LOCK: Statement = {
   name: 'direct-lock',
   text: `SELECT s.id, s.next_nonce, s.fence, s.state, unmined.in_flight, unmined.slots,
-      EXISTS (SELECT FROM gateway.operation WHERE network = $1 AND phase = 'accepted') AS waiting
+      EXISTS (SELECT FROM gateway.operation WHERE network = $1 AND phase = 'accepted') OR EXISTS (${FIRST_OTHERS}) AS waiting
     FROM gateway.signer s, LATERAL (${UNMINED}) unmined
     WHERE s.network = $1 AND s.address = $2 FOR UPDATE OF s`,
 };

@@ -2,6 +2,7 @@
 export type FailpointName =
   | 'before-accept-commit'
   | 'after-accept-commit'
+  | 'after-assignment-commit'
   | 'before-attempt-commit'
   | 'after-attempt-commit'
   | 'after-send'

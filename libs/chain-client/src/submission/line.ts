@@ -1,4 +1,4 @@
-import type { LocalSigner } from '../keys/signer.js';
+import type { Signer } from '../keys/signer.js';
 import type { NamedOperation } from './operation.insert.js';
 import type { Accepted } from './operation.types.js';
 import type { SubmissionNetwork } from './submission.network.js';
@@ -33,7 +33,7 @@ export class Line {
 
   constructor(
     readonly network: SubmissionNetwork,
-    readonly signer: LocalSigner,
+    readonly signer: Signer,
   ) {}
 
   get held(): number {

@@ -29,7 +29,7 @@ interface ViewRecord {
   failure: OperationFailure | null;
   created_at: Date;
   updated_at: Date;
-  transaction_state: 'signed' | 'submitted' | 'final' | 'reverted' | 'noop' | null;
+  transaction_state: 'assigned' | 'signed' | 'submitted' | 'final' | 'reverted' | 'noop' | null;
   nonce: string | null;
   hash: Buffer | null;
   included_number: string | null;

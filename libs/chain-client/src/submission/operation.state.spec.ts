@@ -18,6 +18,7 @@ const inclusion = { blockNumber: 12n, status: 1 };
 describe('deriveState', () => {
   it.each([
     ['accepted', accepted],
+    ['accepted', { ...signed, transactionState: 'assigned' as const }],
     ['signed', signed],
     ['submitted', { ...signed, transactionState: 'submitted' as const }],
     ['mined', { ...signed, transactionState: 'submitted' as const, inclusion }],
@@ -46,6 +47,7 @@ describe('deriveState', () => {
       failure: fc.constant(null),
       transactionState: fc.constantFrom(
         null,
+        'assigned' as const,
         'signed' as const,
         'submitted' as const,
         'final' as const,

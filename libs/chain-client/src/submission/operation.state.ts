@@ -6,7 +6,7 @@ export interface OperationFacts {
   phase: OperationPhase;
   failure: OperationFailure | null;
   /** Of the transaction it rides in last. */
-  transactionState: 'signed' | 'submitted' | 'final' | 'reverted' | 'noop' | null;
+  transactionState: 'assigned' | 'signed' | 'submitted' | 'final' | 'reverted' | 'noop' | null;
   /** Block of that transaction. */
   inclusion: { blockNumber: bigint; status: number } | null;
   /** The ledger's event for its request id. */
@@ -45,7 +45,8 @@ export function deriveState(facts: OperationFacts): DerivedState {
     };
   }
   if (event !== null) return { state: 'mined' };
-  if (phase === 'accepted') return { state: 'accepted' };
+  // Assigned to a nonce and not signed yet: for whoever asks, nothing has happened to it.
+  if (phase === 'accepted' || facts.transactionState === 'assigned') return { state: 'accepted' };
   if (inclusion !== null) return { state: 'mined' };
   return { state: facts.transactionState === 'signed' ? 'signed' : 'submitted' };
 }

@@ -134,7 +134,7 @@ async function findForeign(dataSource: DataSource, network: SubmissionNetwork, l
     dataSource,
     `WITH open AS (
        SELECT s.id, s.address, s.next_nonce, coalesce((
-         SELECT min(t.nonce) FROM gateway.transaction t WHERE t.signer_id = s.id AND t.state IN ('signed', 'submitted')
+         SELECT min(t.nonce) FROM gateway.transaction t WHERE t.signer_id = s.id AND t.state IN ('assigned', 'signed', 'submitted')
        ), s.next_nonce) AS lowest
        FROM gateway.signer s WHERE s.network = $1 AND s.state <> 'quarantined' AND s.address = ANY($2)
      ), foreign_use AS (

@@ -2,6 +2,7 @@ import type { DataSource } from 'typeorm';
 import { inTransaction, type Query, rowsOf } from '../../../database/src/transaction.js';
 import type { Logger } from '../../../platform/src/logger.js';
 import type { Signer } from '../keys/signer.js';
+import { releaseAssignments } from './assignment.js';
 import type { SubmissionNetwork } from './submission.network.js';
 
 const MIRROR_BEHIND = 'MIRROR_BEHIND';
@@ -70,11 +71,12 @@ async function align(
 ): Promise<'unchanged' | 'quarantined' | 'moved'> {
   return inTransaction(dataSource, async (query) => {
     // Read after the chain: what it holds of ours was assigned, committed and sent before.
-    const [row] = await query<SignerRow>(
-      'SELECT id, next_nonce, fence, state, reason FROM gateway.signer WHERE network = $1 AND address = $2 FOR UPDATE',
-      [network.name, signer.address],
-    );
+    let row = await lockSigner(query, network, signer);
     if (row === undefined) return 'unchanged';
+    // Nothing is sent before its bytes are stored: those of a nonce that is used and only assigned here were lost with the database.
+    if ((await isAssignedBelow(query, row.id, chain)) && (await releaseAssignments(query, row.id)) > 0) {
+      row = (await lockSigner(query, network, signer))!;
+    }
     const waiting = row.state === 'quarantined' && row.reason === MIRROR_BEHIND;
     const next = BigInt(row.next_nonce);
     const behind = next < chain.mined || next < chain.pending;
@@ -92,6 +94,22 @@ async function align(
     );
     return 'moved';
   });
+}
+
+async function lockSigner(query: Query, network: SubmissionNetwork, signer: Signer): Promise<SignerRow | undefined> {
+  const [row] = await query<SignerRow>(
+    'SELECT id, next_nonce, fence, state, reason FROM gateway.signer WHERE network = $1 AND address = $2 FOR UPDATE',
+    [network.name, signer.address],
+  );
+  return row;
+}
+
+async function isAssignedBelow(query: Query, signerId: number, { pending }: ChainView): Promise<boolean> {
+  const rows = await query(
+    `SELECT FROM gateway.transaction WHERE signer_id = $1 AND state = 'assigned' AND nonce < $2 LIMIT 1`,
+    [signerId, String(pending)],
+  );
+  return rows.length > 0;
 }
 
 /** A key this database never used (it deployed the ledger, say) has nothing here that the mirror could tell more about. */

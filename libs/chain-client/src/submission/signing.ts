@@ -2,10 +2,12 @@ import type { DataSource } from 'typeorm';
 import { encodeExecute } from '../../../contracts/src/intent.codec.js';
 import { transactionGas } from '../../../contracts/src/operations.js';
 import { inTransaction, type Query } from '../../../database/src/transaction.js';
-import type { LocalSigner } from '../keys/signer.js';
+import type { LocalSigner, Signer } from '../keys/signer.js';
+import type { LegacyTransaction } from '../keys/transaction.js';
 import type { Failpoint } from './failpoint.js';
 import type { NewOperation } from './operation.types.js';
 import { pack, SLOT_BYTES } from './packing.js';
+import { keyOfRecord, recordsHeldElsewhere } from './share.js';
 import { packLimits, type SubmissionNetwork } from './submission.network.js';
 
 /** Bytes that are stored and may be sent. */
@@ -26,24 +28,29 @@ export interface SignResult {
 }
 
 /** An act as a transaction carries it. */
-type Signable = Pick<
+export type Signable = Pick<
   NewOperation,
   'code' | 'requestId' | 'recordId' | 'parameters' | 'actor' | 'deadline' | 'authContext' | 'signature'
 >;
 
-interface WaitingAct extends Omit<Signable, 'deadline'> {
+export interface WaitingAct extends Omit<Signable, 'deadline'> {
   ordinal: string;
   deadline: string;
   batchLimit: number | null;
+  priority: number;
 }
 
-interface Outlook {
+export interface Outlook {
   waiting: boolean;
+  /** Nonces are assigned that have no bytes yet (external-signing.ts): they come first. */
+  unfinished: boolean;
   in_flight: number;
   slots: number;
   /** Rank of this signer among the `active` ones, from 0. */
   position: number;
   active: number;
+  /** This network has, or had, other signers. */
+  others: boolean;
 }
 
 export interface SignerState {
@@ -76,7 +83,7 @@ export async function signWaiting(
   failpoint: Failpoint,
 ): Promise<SignResult> {
   const outlook = await lookOut(dataSource, network, signer);
-  if (outlook === undefined || !outlook.waiting) return nothing;
+  if (outlook === undefined || !outlook.waiting || outlook.unfinished) return nothing;
   const limits = packLimits(network, outlook.in_flight, outlook.slots);
   if (limits.maxTransactions === 0 || limits.maxSlots === 0) return { ...nothing, blocked: true };
   return inTransaction(dataSource, async (query) => {
@@ -85,34 +92,35 @@ export async function signWaiting(
       [network.name, signer.address],
     );
     if (state?.state !== 'active') return nothing;
-    const waiting = await takeWaiting(query, network, outlook);
+    const { acts: waiting, held } = await takeWaiting(query, network, state, outlook);
     const { transactions, oversized } = pack(waiting, limits);
     if (oversized.length > 0) await failOversized(query, oversized);
-    if (transactions.length === 0) return { ...nothing, blocked: waiting.length > oversized.length };
+    if (transactions.length === 0) return { ...nothing, blocked: held || waiting.length > oversized.length };
 
     const first = BigInt(state.next_nonce);
-    const attempts = transactions.map((acts, index) => {
-      const signable = acts.map((act) => ({ ...act, deadline: Number(act.deadline) }));
-      return sign(network, signer, first + BigInt(index), signable);
-    });
+    const attempts = transactions.map((acts, index) =>
+      sign(network, signer, first + BigInt(index), acts.map(signable)),
+    );
     await storeAttempts(query, state, first, transactions, attempts);
     failpoint('before-attempt-commit');
     const acts = transactions.reduce((sum, { length }) => sum + length, 0);
-    const blocked = acts + oversized.length < waiting.length;
+    const blocked = held || acts + oversized.length < waiting.length;
     return { attempts, acts, more: !blocked && waiting.length === MAX_ACTS, blocked };
   });
 }
 
-const nothing: SignResult = { attempts: [], acts: 0, more: false, blocked: false };
+export const nothing: SignResult = { attempts: [], acts: 0, more: false, blocked: false };
 
 /** A look before anything is locked: is there work, is there room? Undefined while the signer isn't active. */
-async function lookOut(
+export async function lookOut(
   dataSource: DataSource,
   network: SubmissionNetwork,
-  signer: LocalSigner,
+  signer: Signer,
 ): Promise<Outlook | undefined> {
   const [outlook]: Outlook[] = await dataSource.query(
     `SELECT EXISTS (SELECT FROM gateway.operation WHERE network = $1 AND phase = 'accepted') AS waiting,
+       EXISTS (SELECT FROM gateway.transaction WHERE signer_id = s.id AND state = 'assigned') AS unfinished,
+       EXISTS (SELECT FROM gateway.signer WHERE network = $1 AND id <> s.id) AS others,
        unmined.in_flight, unmined.slots, peers.position, peers.active
      FROM gateway.signer s,
      LATERAL (${UNMINED}) unmined,
@@ -126,18 +134,36 @@ async function lookOut(
   return outlook;
 }
 
-/** A record's acts all go through one signer, so they stay in order; which one follows from the record's id. */
-async function takeWaiting(query: Query, network: SubmissionNetwork, share: Outlook): Promise<WaitingAct[]> {
+/**
+ * What waits for this signer, locked. A record's acts all go through one signer, so they stay in order; which one follows from the
+ * record's id. Where there are several, rows that another one is taking are waited for and not skipped, and acts are left whose
+ * record has an act out with another signer; an emergency goes ahead of such order as it does of any.
+ * @returns `held`: acts were left for that reason
+ */
+export async function takeWaiting(
+  query: Query,
+  network: SubmissionNetwork,
+  signer: SignerState,
+  share: Outlook,
+): Promise<{ acts: WaitingAct[]; held: boolean }> {
   const filter = share.active > 1 ? 'AND (get_byte(record_id, 30) * 256 + get_byte(record_id, 31)) % $3 = $4' : '';
-  return query<WaitingAct>(
+  const acts = await query<WaitingAct>(
     `SELECT ordinal, code, request_id AS "requestId", record_id AS "recordId", parameters, actor, deadline,
-       auth_context AS "authContext", signature, batch_limit AS "batchLimit"
+       auth_context AS "authContext", signature, batch_limit AS "batchLimit", priority
      FROM gateway.operation
      WHERE network = $1 AND phase = 'accepted' ${filter}
      ORDER BY priority DESC, ordinal LIMIT $2
-     FOR UPDATE SKIP LOCKED`,
+     FOR UPDATE ${share.others ? '' : 'SKIP LOCKED'}`,
     share.active > 1 ? [network.name, MAX_ACTS, share.active, share.position] : [network.name, MAX_ACTS],
   );
+  if (!share.others) return { acts, held: false };
+  const elsewhere = await recordsHeldElsewhere(query, network.name, signer.id);
+  const free = acts.filter((act) => act.priority > 0 || !elsewhere.has(keyOfRecord(act.recordId)));
+  return { acts: free, held: free.length < acts.length };
+}
+
+export function signable(act: WaitingAct): Signable {
+  return { ...act, deadline: Number(act.deadline) };
 }
 
 /** The bytes that carry `acts` under `nonce`. */
@@ -147,15 +173,24 @@ export function sign(
   nonce: bigint,
   acts: readonly Signable[],
 ): Attempt {
+  return signer.sign(unsignedTransaction(network, nonce, acts));
+}
+
+/** What carries `acts` under `nonce`, as it is to be signed. */
+export function unsignedTransaction(
+  network: SubmissionNetwork,
+  nonce: bigint,
+  acts: readonly Signable[],
+): LegacyTransaction {
   const intents = acts.map((act) => ({ ...act, operation: act.code }));
-  return signer.sign({
+  return {
     chainId: network.chainId,
     nonce,
     gasPrice: GAS_PRICE,
     gasLimit: BigInt(transactionGas(intents)),
     to: network.contract,
     data: encodeExecute(intents),
-  });
+  };
 }
 
 async function storeAttempts(
@@ -207,7 +242,7 @@ async function storeAttempts(
   }
 }
 
-async function failOversized(query: Query, acts: readonly WaitingAct[]): Promise<void> {
+export async function failOversized(query: Query, acts: readonly WaitingAct[]): Promise<void> {
   await query(
     `UPDATE gateway.operation SET phase = 'failed', failure = '{"code":"TOO_LARGE"}', updated_at = now()
      WHERE ordinal = ANY($1::bigint[]) AND phase = 'accepted'`,

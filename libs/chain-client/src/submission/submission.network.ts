@@ -1,5 +1,5 @@
 import type { NetworkConfig } from '../../../platform/src/networks.js';
-import type { LocalSigner } from '../keys/signer.js';
+import type { Signer } from '../keys/signer.js';
 import { ChainReader } from '../rpc/reader.js';
 import { connectRpc } from '../rpc/transport.js';
 import type { PackLimits } from './packing.js';
@@ -29,7 +29,7 @@ export interface SubmissionNetwork {
   contract: Buffer;
   reader: ChainReader;
   /** In the order of configuration; several share the work by record. */
-  signers: LocalSigner[];
+  signers: Signer[];
   limits: SubmissionLimits;
   /** False while the node is behind what the mirror has seen: nothing new is assigned then. */
   assigning: boolean;
@@ -41,7 +41,7 @@ export interface SubmissionNetwork {
 
 export function openNetwork(
   config: NetworkConfig,
-  signers: readonly LocalSigner[],
+  signers: readonly Signer[],
   limits: Partial<SubmissionLimits>,
 ): SubmissionNetwork {
   return {

@@ -3,7 +3,7 @@ import type { DataSource } from 'typeorm';
 import { rowsOf } from '../../../database/src/transaction.js';
 import type { Logger } from '../../../platform/src/logger.js';
 import type { NetworkConfig } from '../../../platform/src/networks.js';
-import type { LocalSigner } from '../keys/signer.js';
+import type { Signer } from '../keys/signer.js';
 import { Acceptor } from './acceptor.js';
 import { Depth } from './depth.js';
 import { Doorbell } from './doorbell.js';
@@ -26,7 +26,7 @@ export interface SubmissionSettings {
   hospitalId: number;
   networks: readonly NetworkConfig[];
   /** By network name; none on a network: acts are accepted there and left to other processes. */
-  signers: Readonly<Record<string, readonly LocalSigner[]>>;
+  signers: Readonly<Record<string, readonly Signer[]>>;
   logger: Logger;
   /** False: this process accepts and reads, others sign and send. Default true. */
   worker?: boolean;
@@ -142,6 +142,8 @@ export function createSubmission(settings: SubmissionSettings): Submission {
       await outcomes.stop();
       await doorbell.close();
       await Promise.all(networks.map(({ reader: { rpc } }) => rpc.close()));
+      const signers = networks.flatMap((network) => network.signers);
+      await Promise.all(signers.map((signer) => signer.remote && signer.close()));
     },
   };
 }

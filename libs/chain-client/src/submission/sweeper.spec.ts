@@ -58,6 +58,7 @@ describe('the sweeper', () => {
     let open: unknown[] = [];
     const { dataSource, asked } = database({
       'a.hash, a.raw': () => open,
+      'SELECT address FROM gateway.signer': () => [{ address: localSigner(Buffer.alloc(32, 1)).address }],
       'FROM mirror.cursor': () => [{ number: '7' }],
     });
     const reader = {

@@ -3,6 +3,7 @@ import { rowsOf } from '../../../database/src/transaction.js';
 import type { Logger } from '../../../platform/src/logger.js';
 import type { Signer } from '../keys/signer.js';
 import { broadcast } from './broadcast.js';
+import { ExternalSigning } from './external-signing.js';
 import type { Failpoint } from './failpoint.js';
 import { reconcile } from './reconcile.js';
 import { alignSigners, resumeSigners } from './signer.state.js';
@@ -22,6 +23,9 @@ export interface SweeperOptions {
 const LONG_WAIT_SECONDS = 5;
 const EXPLAIN_AGAIN_MS = 30_000;
 
+/** A signer of the table; it need not be configured any more, as stored bytes need no key. */
+type Sender = Pick<Signer, 'address'>;
+
 interface OpenTransaction {
   nonce: string;
   hash: Buffer;
@@ -39,7 +43,11 @@ export class Sweeper {
   /** Nonces, by signer, that the last sweep found used by bytes the mirror doesn't know. */
   private readonly suspects = new Map<string, string>();
 
-  constructor(private readonly options: SweeperOptions) {}
+  private readonly external: ExternalSigning;
+
+  constructor(private readonly options: SweeperOptions) {
+    this.external = new ExternalSigning(options);
+  }
 
   /** Each network at its own pace: a node that doesn't answer holds up no other network's sweep. */
   start(): void {
@@ -77,7 +85,7 @@ export class Sweeper {
       await reconcile(dataSource, network, logger);
       await this.failExpired(network);
       await this.checkNode(network);
-      for (const signer of network.signers) await this.resend(network, signer, atOnce);
+      for (const signer of await signersOf(dataSource, network)) await this.resend(network, signer, atOnce);
       await resumeSigners(dataSource, network, logger);
       this.unreachable.delete(network.name);
     } catch (error) {
@@ -107,7 +115,7 @@ export class Sweeper {
     const signers = await rowsOf<{ state: string; reason: string | null; out: number }>(
       this.options.dataSource,
       `SELECT s.state, s.reason, (SELECT count(*)::int FROM gateway.transaction t
-         WHERE t.signer_id = s.id AND t.state IN ('signed', 'submitted')) AS out
+         WHERE t.signer_id = s.id AND t.state IN ('assigned', 'signed', 'submitted')) AS out
        FROM gateway.signer s WHERE s.network = $1 AND s.address = ANY($2)`,
       [network.name, network.signers.map(({ address }) => address)],
     );
@@ -150,11 +158,13 @@ export class Sweeper {
     network.assigning = !behind;
     if (behind) return;
     await alignSigners(dataSource, network, logger, network.aligned ? 'running' : 'start');
+    const unsigned = await this.external.sweep(network);
     network.aligned = true;
+    if (unsigned) this.options.ring(network.name);
   }
 
   /** The oldest transaction without a block, unknown to the node: it and all above it are sent again, the same bytes. */
-  private async resend(network: SubmissionNetwork, signer: Signer, atOnce: boolean): Promise<void> {
+  private async resend(network: SubmissionNetwork, signer: Sender, atOnce: boolean): Promise<void> {
     const { dataSource, logger, failpoint } = this.options;
     const open = await rowsOf<OpenTransaction>(
       dataSource,
@@ -166,6 +176,8 @@ export class Sweeper {
        WHERE s.network = $1 AND s.address = $2 AND NOT EXISTS (
          SELECT FROM gateway.attempt b JOIN mirror.inclusion i ON i.network = $1 AND i.transaction_hash = b.hash
          WHERE b.transaction_id = t.id)
+         AND NOT EXISTS (
+           SELECT FROM gateway.transaction u WHERE u.signer_id = s.id AND u.state = 'assigned' AND u.nonce < t.nonce)
        ORDER BY t.nonce LIMIT 200`,
       [network.name, signer.address, network.limits.resendAfterMs],
     );
@@ -194,7 +206,7 @@ export class Sweeper {
    * The mirror knows transactions to the ledger. One that used our nonce for something else shows only in the account's nonce: it is
    * past ours while the mirror, level with the node, has no inclusion of our bytes.
    */
-  private async looksUsed(network: SubmissionNetwork, signer: Signer, nonce: bigint): Promise<boolean> {
+  private async looksUsed(network: SubmissionNetwork, signer: Sender, nonce: bigint): Promise<boolean> {
     const tip = await network.reader.blockNumber();
     const count = await network.reader.transactionCount(signer.address, 'latest');
     const [cursor] = await rowsOf<{ number: string }>(
@@ -205,7 +217,7 @@ export class Sweeper {
     return count > nonce && cursor !== undefined && BigInt(cursor.number) >= tip;
   }
 
-  private async quarantine(network: SubmissionNetwork, signer: Signer, nonce: string): Promise<void> {
+  private async quarantine(network: SubmissionNetwork, signer: Sender, nonce: string): Promise<void> {
     const changed = await rowsOf(
       this.options.dataSource,
       `UPDATE gateway.signer SET state = 'quarantined', reason = $3, fence = fence + 1
@@ -216,4 +228,10 @@ export class Sweeper {
     const details = { alarm: true, network: network.name, nonce };
     this.options.logger.error(details, 'A nonce of our signer was used by unknown bytes: the signer is quarantined.');
   }
+}
+
+function signersOf(dataSource: DataSource, network: SubmissionNetwork): Promise<Sender[]> {
+  return rowsOf<Sender>(dataSource, 'SELECT address FROM gateway.signer WHERE network = $1 ORDER BY id', [
+    network.name,
+  ]);
 }

@@ -2,11 +2,12 @@ import type { DataSource } from 'typeorm';
 import type { Logger } from '../../../platform/src/logger.js';
 import { broadcast } from './broadcast.js';
 import { acceptAndSign } from './direct.js';
+import { ExternalSigning } from './external-signing.js';
 import type { Failpoint } from './failpoint.js';
 import { type Held, Line, MOST_HELD } from './line.js';
 import type { NamedOperation } from './operation.insert.js';
 import type { Accepted } from './operation.types.js';
-import { type Attempt, signWaiting } from './signing.js';
+import { type Attempt, type SignResult, signWaiting } from './signing.js';
 import type { SubmissionNetwork } from './submission.network.js';
 
 export interface WorkerOptions {
@@ -34,10 +35,12 @@ const MOST_AT_ONCE = 1_000;
  */
 export class SubmissionWorker {
   readonly stats: WorkerStats = { transactions: 0, acts: 0 };
+  private readonly external: ExternalSigning;
   private readonly lines: Line[];
   private stopping = false;
 
   constructor(private readonly options: WorkerOptions) {
+    this.external = new ExternalSigning(options);
     this.lines = options.networks.flatMap((network) => network.signers.map((signer) => new Line(network, signer)));
   }
 
@@ -49,11 +52,11 @@ export class SubmissionWorker {
   /**
    * Takes an act that isn't stored yet: what comes while a commit is under way, or while no further transaction may be out, shares the
    * next one. Undefined where the act is to be accepted first: several signers share this network by record, or none is here, or
-   * nothing moves at the moment.
+   * it signs elsewhere, or nothing moves at the moment.
    */
   offer(operation: NamedOperation): Promise<Accepted> | undefined {
     const [line, other] = this.linesOf(operation.network);
-    if (line === undefined || other !== undefined || this.stopping) return undefined;
+    if (line === undefined || other !== undefined || line.signer.remote || this.stopping) return undefined;
     if (line.stalled || line.held >= MOST_HELD || !mayAssign(line)) return undefined;
     return new Promise((resolve, reject) => {
       line.hold({ operation, resolve, reject });
@@ -139,10 +142,9 @@ export class SubmissionWorker {
 
   /** Step 2 for acts in the table. */
   private async signWaiting(line: Line): Promise<Attempt[]> {
-    const { dataSource, failpoint } = this.options;
     line.again = false;
     const { mined } = line;
-    const { attempts, acts, more, blocked } = await signWaiting(dataSource, line.network, line.signer, failpoint);
+    const { attempts, acts, more, blocked } = await this.sign(line);
     line.blocked = blocked;
     // What it waits for came while it looked: on an idle network nothing else would say so.
     if (more || (blocked && line.mined !== mined)) line.again = true;
@@ -151,11 +153,21 @@ export class SubmissionWorker {
     return attempts;
   }
 
+  private sign({ network, signer }: Line): Promise<SignResult> {
+    const { dataSource, failpoint } = this.options;
+    if (signer.remote) return this.external.signWaiting(network, signer);
+    return signWaiting(dataSource, network, signer, failpoint);
+  }
+
   /** Steps 1 and 2 for the acts held. */
   private async signHeld(line: Line): Promise<Attempt[]> {
     const { dataSource, failpoint } = this.options;
     const { mined } = line;
     const group = line.take(MOST_AT_ONCE);
+    if (line.signer.remote) {
+      this.acceptInstead(group);
+      return [];
+    }
     let direct: Awaited<ReturnType<typeof acceptAndSign>>;
     try {
       const operations = group.map(({ operation }) => operation);
