@@ -2,7 +2,7 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { cacheDirectory, canSealClique, findGeth } from './binary.js';
+import { cacheDirectory, canSealClique, findClef, findGeth } from './binary.js';
 
 let dir: string;
 const warnings: string[] = [];
@@ -96,6 +96,18 @@ describe('building a geth', () => {
     expect(calls).toEqual([
       'install -v -trimpath -ldflags=-checklinkname=0 github.com/ethereum/go-ethereum/cmd/geth@v1.13.15',
     ]);
+  });
+
+  it('makes a clef from the same module', async () => {
+    const clef = `printf '#!/bin/sh\\necho Clef version 1.13.15-stable\\n' > "$GOBIN/clef"; chmod +x "$GOBIN/clef"`;
+    const env = await toolchain(`echo "$@" >> ${dir}/calls; ${clef}`);
+    const path = join(dir, 'cache', 'clef-1.13.15', 'clef');
+    expect(await findClef({ env, logger })).toEqual({ path, version: '1.13.15' });
+    expect(await readFile(join(dir, 'calls'), 'utf8')).toContain('go-ethereum/cmd/clef@v1.13.15');
+    // An older one on the PATH is passed over; what was built is found again.
+    await writeFile(join(dir, 'bin', 'clef'), '#!/bin/sh\necho Clef version 1.9.25-stable\n', { mode: 0o755 });
+    expect(await findClef({ env, logger, build: false })).toEqual({ path, version: '1.13.15' });
+    expect(warnings.join()).toContain("1.9.25, which can't sign");
   });
 
   it('that fails leaves nothing behind and says why', async () => {

@@ -10,14 +10,26 @@ export interface Logger {
   warn(message: string): void;
 }
 
-export interface GethBinary {
+export interface Binary {
   path: string;
   version: string;
 }
 
+export type GethBinary = Binary;
+
 /** The operational default: the last release that seals Clique. */
 export const GETH_VERSION = '1.13.15';
-const MODULE = `github.com/ethereum/go-ethereum/cmd/geth@v${GETH_VERSION}`;
+
+/** A program of the go-ethereum module, and which releases of it serve. */
+interface Tool {
+  name: 'geth' | 'clef';
+  /** names one in the environment */
+  variable: 'GETH_BIN' | 'CLEF_BIN';
+  /** what one that doesn't serve can't do */
+  purpose: string;
+  serves(version: string): boolean;
+  version(path: string): Promise<string | undefined>;
+}
 
 /** Folder for what is built or downloaded once: $EMR_CACHE_DIR, else $XDG_CACHE_HOME/emr-gateway, else ~/.cache/emr-gateway. */
 export function cacheDirectory(env: NodeJS.ProcessEnv): string {
@@ -37,10 +49,35 @@ export function canSealClique(version: string): boolean {
 }
 
 /** Release of a geth binary, such as "1.13.15"; undefined when it doesn't run or isn't geth. */
-export async function gethVersion(path: string): Promise<string | undefined> {
-  const result = await run(path, ['version'], { timeoutMs: 15_000 }).catch(() => undefined);
-  if (result?.code !== 0) return undefined;
-  return /^Version:\s*(\d+\.\d+\.\d+)/m.exec(result.output)?.[1];
+export function gethVersion(path: string): Promise<string | undefined> {
+  return versionOf(path, ['version'], /^Version:\s*(\d+\.\d+\.\d+)/m);
+}
+
+async function versionOf(path: string, args: string[], pattern: RegExp): Promise<string | undefined> {
+  const result = await run(path, args, { timeoutMs: 15_000 }).catch(() => undefined);
+  return result?.code === 0 ? pattern.exec(result.output)?.[1] : undefined;
+}
+
+const GETH: Tool = {
+  ...{ name: 'geth', variable: 'GETH_BIN', purpose: 'seal Clique' },
+  serves: canSealClique,
+  version: gethVersion,
+};
+
+/** The signer of the same module. What it does for us, signing a legacy transaction, it has done since 1.10. */
+const CLEF: Tool = {
+  ...{ name: 'clef', variable: 'CLEF_BIN', purpose: 'sign for us' },
+  serves: (version) => /^1\.[1-9]\d\./.test(version),
+  version: (path) => versionOf(path, ['--version'], /^Clef version (\d+\.\d+\.\d+)/m),
+};
+
+export interface FindOptions {
+  env: NodeJS.ProcessEnv;
+  logger: Logger;
+  /** false: only look, never build */
+  build?: boolean;
+  /** gives a build up */
+  signal?: AbortSignal;
 }
 
 /**
@@ -48,45 +85,52 @@ export async function gethVersion(path: string): Promise<string | undefined> {
  * @returns undefined when there is none and none can be built; the reason has been logged
  * @throws the reason of `signal`, when that ends a build
  */
-export async function findGeth(options: {
-  env: NodeJS.ProcessEnv;
-  logger: Logger;
-  /** false: only look, never build */
-  build?: boolean;
-  /** gives a build up */
-  signal?: AbortSignal;
-}): Promise<GethBinary | undefined> {
+export function findGeth(options: FindOptions): Promise<GethBinary | undefined> {
+  return find(GETH, options);
+}
+
+/** A clef, to try an external signer with: $CLEF_BIN, else as `findGeth`. */
+export function findClef(options: FindOptions): Promise<Binary | undefined> {
+  return find(CLEF, options);
+}
+
+async function find(tool: Tool, options: FindOptions): Promise<Binary | undefined> {
   const { env, logger } = options;
-  const cached = join(cacheDirectory(env), `geth-${GETH_VERSION}`, 'geth');
+  const { name, variable } = tool;
+  const named = env[variable];
+  const cached = join(cacheDirectory(env), `${name}-${GETH_VERSION}`, name);
   const candidates = [
-    ...(env.GETH_BIN ? [{ path: env.GETH_BIN, name: 'GETH_BIN' }] : []),
-    ...(await onPath('geth', env)).map((path) => ({ path, name: 'the geth on the PATH' })),
-    { path: cached, name: 'the cached geth' },
+    ...(named ? [{ path: named, title: variable }] : []),
+    ...(await onPath(name, env)).map((path) => ({ path, title: `the ${name} on the PATH` })),
+    { path: cached, title: `the cached ${name}` },
   ];
-  for (const { path, name } of candidates) {
+  for (const { path, title } of candidates) {
     if (!(await isExecutable(path))) {
-      if (name === 'GETH_BIN') logger.warn(`GETH_BIN is not an executable file: ${path}`);
+      if (title === variable) logger.warn(`${variable} is not an executable file: ${path}`);
       continue;
     }
-    const version = await gethVersion(path);
-    if (version && canSealClique(version)) return { path, version };
+    const version = await tool.version(path);
+    if (version && tool.serves(version)) return { path, version };
     logger.warn(
-      `${name} (${path}) is ${version ? `version ${version}, which can't` : 'no geth that could'} seal Clique`,
+      `${title} (${path}) is ${version ? `version ${version}, which can't` : `no ${name} that could`} ${tool.purpose}`,
     );
   }
   if (options.build === false) return undefined;
-  return buildGeth(cached, env, logger, options.signal);
+  return buildTool(tool, cached, env, logger, options.signal);
 }
 
-async function buildGeth(
+/** One of those programs, made with the Go toolchain: once, by one process. Undefined when that can't be; the reason has been logged. */
+async function buildTool(
+  tool: Tool,
   target: string,
   env: NodeJS.ProcessEnv,
   logger: Logger,
   signal?: AbortSignal,
-): Promise<GethBinary | undefined> {
+): Promise<Binary | undefined> {
+  const { name } = tool;
   const [go] = await onPath('go', env);
   if (!go) {
-    logger.warn(`no geth that can seal Clique, and no Go toolchain to build geth ${GETH_VERSION} with`);
+    logger.warn(`no ${name} that can ${tool.purpose}, and no Go toolchain to build ${name} ${GETH_VERSION} with`);
     return undefined;
   }
   const goVersion = /go(\d+)\.(\d+)/.exec((await run(go, ['version'], { timeoutMs: 30_000 })).output);
@@ -95,11 +139,11 @@ async function buildGeth(
     Number(goVersion?.[2] ?? 0) >= 23 || Number(goVersion?.[1] ?? 1) > 1 ? ['-ldflags=-checklinkname=0'] : [];
 
   await mkdir(join(target, '..', '..'), { recursive: true });
-  return withBuildLock(`${join(target, '..')}.lock`, logger, signal, async () => {
-    const already = (await isExecutable(target)) ? await gethVersion(target) : undefined;
+  return withBuildLock(`${join(target, '..')}.lock`, name, logger, signal, async () => {
+    const already = (await isExecutable(target)) ? await tool.version(target) : undefined;
     if (already) return { path: target, version: already };
 
-    logger.info(`building geth ${GETH_VERSION} with ${go}: once, it takes a minute or two`);
+    logger.info(`building ${name} ${GETH_VERSION} with ${go}: once, it takes a minute or two`);
     const partial = `${join(target, '..')}.partial-${process.pid}`;
     await rm(partial, { recursive: true, force: true });
     await mkdir(partial, { recursive: true });
@@ -108,10 +152,11 @@ async function buildGeth(
     let lastLine = '';
     const tick = setInterval(() => {
       const seconds = Math.round((Date.now() - started) / 1000);
-      logger.info(`building geth ${GETH_VERSION}: ${packages} packages compiled, ${seconds} s`);
+      logger.info(`building ${name} ${GETH_VERSION}: ${packages} packages compiled, ${seconds} s`);
     }, 5_000);
+    const module = `github.com/ethereum/go-ethereum/cmd/${name}@v${GETH_VERSION}`;
     try {
-      const result = await run(go, ['install', '-v', '-trimpath', ...flags, MODULE], {
+      const result = await run(go, ['install', '-v', '-trimpath', ...flags, module], {
         // go says "cannot install, GOBIN must be an absolute path" otherwise; other settings (proxy, cache) stay the user's
         env: { ...env, GOBIN: partial, GOFLAGS: env.GOFLAGS ?? '', GO111MODULE: 'on' },
         timeoutMs: 30 * 60_000,
@@ -123,7 +168,7 @@ async function buildGeth(
       });
       signal?.throwIfAborted();
       if (result.code !== 0) {
-        logger.warn(`geth could not be built: ${lastLine || `go ended with ${result.code}`}`);
+        logger.warn(`${name} could not be built: ${lastLine || `go ended with ${result.code}`}`);
         return undefined;
       }
       await rm(join(target, '..'), { recursive: true, force: true });
@@ -132,12 +177,12 @@ async function buildGeth(
       clearInterval(tick);
       await rm(partial, { recursive: true, force: true });
     }
-    const version = await gethVersion(target);
+    const version = await tool.version(target);
     if (!version) {
-      logger.warn(`the geth just built does not run: ${target}`);
+      logger.warn(`the ${name} just built does not run: ${target}`);
       return undefined;
     }
-    logger.info(`geth ${version} built in ${Math.round((Date.now() - started) / 1000)} s: ${target}`);
+    logger.info(`${name} ${version} built in ${Math.round((Date.now() - started) / 1000)} s: ${target}`);
     return { path: target, version };
   });
 }
@@ -145,6 +190,7 @@ async function buildGeth(
 /** Only one process builds; the others wait for it. */
 async function withBuildLock<T>(
   file: string,
+  name: string,
   logger: Logger,
   signal: AbortSignal | undefined,
   work: () => Promise<T>,
@@ -152,7 +198,7 @@ async function withBuildLock<T>(
   for (let said = false; ; ) {
     const lock = takeLock(file);
     if (lock.holder === undefined) return work().finally(lock.release);
-    if (!said) logger.info(`process ${lock.holder} is building geth; waiting for it`);
+    if (!said) logger.info(`process ${lock.holder} is building ${name}; waiting for it`);
     said = true;
     await new Promise((resolve) => setTimeout(resolve, 500));
     signal?.throwIfAborted();
