@@ -64,16 +64,23 @@ export interface Hospitals {
   close(): Promise<void>;
 }
 
-/** Two hospitals on real ledgers: a local one each and a shared one. `single`: one ledger is everything to both. */
-export async function startHospitals(options: { single?: boolean } = {}): Promise<Hospitals> {
-  const keys = [await prepare(1), await prepare(2)] as const;
+export interface HospitalsOptions {
+  /** One ledger is everything to both. */
+  single?: boolean;
+  /** `relayers` in the networks file; default: none, and a keystore for each tier. */
+  relayers?(hospital: TestHospital, chainId: number): Promise<unknown[]>;
+}
+
+/** Two hospitals on real ledgers: a local one each and a shared one. */
+export async function startHospitals(options: HospitalsOptions = {}): Promise<Hospitals> {
+  const keys = [await prepare(1, options), await prepare(2, options)] as const;
   const founding = keys.map(({ founder }) => founder);
   const global = await startTestChain({ hospitals: founding, chainId: 720_000 });
   const locals = options.single
     ? [global, global]
     : await Promise.all(founding.map((founder, i) => startTestChain({ hospitals: [founder], chainId: 720_001 + i })));
   const urls = Object.fromEntries(keys.map(({ id, peerUrl }) => [id, { url: peerUrl }]));
-  const hospitals = await Promise.all(keys.map((key, i) => startHospital(key, locals[i]!, global, urls)));
+  const hospitals = await Promise.all(keys.map((key, i) => startHospital(key, locals[i]!, global, urls, options)));
   return {
     a: hospitals[0]!.hospital,
     b: hospitals[1]!.hospital,
@@ -95,7 +102,7 @@ interface Prepared {
 }
 
 /** Keys and peer address first: the registry vouches for them. */
-async function prepare(id: number): Promise<Prepared> {
+async function prepare(id: number, { relayers }: HospitalsOptions): Promise<Prepared> {
   const directory = await mkdtemp(join(tmpdir(), `emr-hospital-${id}-`));
   const vault = await createVault(directory, PASSPHRASE, 1024);
   const peerPort = await freePort();
@@ -108,24 +115,25 @@ async function prepare(id: number): Promise<Prepared> {
     endpointHash: createHash('sha256').update(peerUrl).digest(),
   });
   await writeKeystore(join(directory, 'registrar.json'), founder.registrarKey, PASSPHRASE);
-  for (const tier of ['local', 'global']) {
+  for (const tier of relayers === undefined ? ['local', 'global'] : []) {
     await writeKeystore(join(directory, `relayer-${tier}.json`), founder.relayerKeys[0]!, PASSPHRASE);
   }
   return { id, directory, vault, peerPort, peerUrl, founder };
 }
 
 async function startHospital(
-  { id, directory, vault, peerPort }: Prepared,
+  { id, directory, vault, peerPort, founder }: Prepared,
   local: TestChain,
   global: TestChain,
   peers: Record<string, { url: string }>,
+  options: HospitalsOptions,
 ): Promise<{ hospital: Hospital; close(): Promise<void> }> {
   const file = (name: string) => join(directory, name);
   const database = await freshDatabase();
   const issuerKey = await generateKeyPair('ES256');
   const roles = ['clinician', 'records-officer', 'privacy-officer', 'patient', 'admin', 'auditor'];
   const jwks = { keys: [{ ...(await exportJWK(issuerKey.publicKey)), kid: 'test', alg: 'ES256' }] };
-  const describe = (name: string, chain: TestChain) => ({
+  const describe = async (name: string, chain: TestChain) => ({
     name,
     chainId: String(chain.chainId),
     rpc: chain.rpcUrl,
@@ -133,11 +141,16 @@ async function startHospital(
     startBlock: String(chain.startBlock),
     genesisHash: chain.genesisHash,
     finalityDepth: 1,
+    relayers: (await options.relayers?.(founder, chain.chainId)) ?? [],
   });
   const networks =
     local === global
-      ? { local: 'shared', global: 'shared', networks: [describe('shared', global)] }
-      : { local: 'local', global: 'global', networks: [describe('local', local), describe('global', global)] };
+      ? { local: 'shared', global: 'shared', networks: [await describe('shared', global)] }
+      : {
+          local: 'local',
+          global: 'global',
+          networks: [await describe('local', local), await describe('global', global)],
+        };
   await writeFile(file('networks.json'), JSON.stringify(networks));
   await writeFile(file('peers.json'), JSON.stringify({ hospitals: peers }));
   await writeFile(file('issuers.json'), JSON.stringify([{ issuer: ISSUER, jwks, hospital: id, roles }]));

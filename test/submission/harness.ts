@@ -77,7 +77,7 @@ export async function startBench(options: { relayers?: number } = {}): Promise<B
     finalityDepth: 1,
     gasLimit: 60_000_000,
     storeRawBlocks: false,
-    relayers: chain.relayerKeys.map(addressOf),
+    relayers: [],
   };
   const dataSource = createDataSource({ url: database.gatewayUrl, applicationName: 'test-gateway' });
   await dataSource.initialize();

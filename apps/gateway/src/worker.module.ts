@@ -7,7 +7,6 @@ import {
   type OnApplicationBootstrap,
 } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { localSigner } from '../../../libs/chain-client/src/keys/signer.js';
 import { createSubmission, type Submission } from '../../../libs/chain-client/src/submission/submission.js';
 import type { Logger } from '../../../libs/platform/src/logger.js';
 import type { NetworksConfig } from '../../../libs/platform/src/networks.js';
@@ -51,11 +50,7 @@ function submissionOf(
     queueUrl: env.QUEUE_URL ?? env.DATABASE_URL,
     hospitalId: env.HOSPITAL_ID,
     networks: networks.networks,
-    // In the single-chain form both tiers are one network, served by the local relayer.
-    signers: {
-      [networks.global]: [localSigner(keys.relayers.global.key)],
-      [networks.local]: [localSigner(keys.relayers.local.key)],
-    },
+    signers: keys.relayers,
     logger,
     worker: env.WORKER,
   });

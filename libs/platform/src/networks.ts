@@ -12,6 +12,22 @@ const bytes = (length: number) =>
     .regex(new RegExp(`^0x[0-9a-fA-F]{${length * 2}}$`), `0x and ${length} bytes of hex`)
     .transform((hex) => fromHex(hex, length));
 
+/** An account that sends this hospital's transactions, and where its key is. The ledger must know it as the hospital's relayer. */
+const relayerSchema = z.union(
+  [
+    bytes(20).transform((address) => ({ kind: 'keystore' as const, address })),
+    z.strictObject({
+      kind: z.enum(['clef', 'web3signer']),
+      address: bytes(20),
+      /** Where it is asked to sign. May hold a password: it is never logged. */
+      url: z.string().regex(/^(https?:\/\/\S+|\/\S+)$/, 'http(s):// or the path of an IPC socket'),
+      /** How long it may take over one transaction. */
+      timeoutMs: z.int().min(100).max(120_000).default(10_000),
+    }),
+  ],
+  { error: 'an address whose keystore is in KEYSTORE_DIR, or { kind: clef or web3signer, address, url }' },
+);
+
 const networkSchema = z.object({
   name: z.string().regex(/^[a-z][a-z0-9-]{0,31}$/),
   chainId: decimal,
@@ -24,7 +40,8 @@ const networkSchema = z.object({
   finalityDepth: z.int().min(1),
   gasLimit: z.int().min(1_000_000).default(60_000_000),
   storeRawBlocks: z.boolean().default(false),
-  relayers: z.array(bytes(20)).default([]),
+  /** Several share the work by record. None: the keystore of the tier, relayer-local.json or relayer-global.json. */
+  relayers: z.array(relayerSchema).default([]),
 });
 
 const networksSchema = z
@@ -39,6 +56,8 @@ const networksSchema = z
       context.addIssue({ code: 'custom', path: ['networks'], message: 'two networks have one name' });
     }
   });
+
+export type RelayerConfig = z.output<typeof relayerSchema>;
 
 export type NetworkConfig = z.output<typeof networkSchema>;
 

@@ -1,10 +1,11 @@
 import { Module } from '@nestjs/common';
 import { NetworksModule } from '../networks/networks.module.js';
+import { SignersModule } from '../signers/signers.module.js';
 import { HealthController } from './health.controller.js';
 import { HealthService } from './health.service.js';
 
 @Module({
-  imports: [NetworksModule],
+  imports: [NetworksModule, SignersModule],
   controllers: [HealthController],
   providers: [HealthService],
   exports: [HealthService],

@@ -3,6 +3,7 @@ import { DataSource } from 'typeorm';
 import { ProblemError } from '../../../../libs/platform/src/errors.js';
 import type { NetworkBody } from '../networks/network.schema.js';
 import { NetworksService } from '../networks/networks.service.js';
+import { SignersService } from '../signers/signers.service.js';
 
 /** Blocks the mirror may be behind its node before the gateway calls itself degraded. */
 const MOST_LAG = 20;
@@ -19,6 +20,7 @@ export class HealthService {
   constructor(
     private readonly database: DataSource,
     private readonly networks: NetworksService,
+    private readonly signers: SignersService,
   ) {}
 
   /** Ready as long as requests can be answered; degraded when acts will not be confirmed soon. @throws ProblemError DATABASE_UNAVAILABLE */
@@ -33,6 +35,7 @@ export class HealthService {
       ...(mirror?.stopped === undefined ? [] : [`the mirror of ${name} stopped: ${mirror.stopped}`]),
       ...((mirror?.lag ?? 0) > MOST_LAG ? [`the mirror of ${name} is ${mirror?.lag} blocks behind`] : []),
     ]);
+    reasons.push(...(await this.signers.troubles()));
     return { status: reasons.length === 0 ? 'ok' : 'degraded', reasons, networks };
   }
 }

@@ -1,5 +1,7 @@
 import { Global, Module } from '@nestjs/common';
+import type { NetworksConfig } from '../../../../libs/platform/src/networks.js';
 import { openVault, Vault } from '../../../../libs/vault/src/vault.js';
+import { NETWORKS } from '../core.tokens.js';
 import { GATEWAY_ENV, type GatewayEnv } from '../gateway.env.js';
 import { ActorKeys } from './actor-keys.js';
 import { Keystores, readPassphrase } from './keystores.js';
@@ -16,9 +18,9 @@ import { Keystores, readPassphrase } from './keystores.js';
     },
     {
       provide: Keystores,
-      inject: [GATEWAY_ENV],
-      useFactory: async (env: GatewayEnv) =>
-        Keystores.open(env.KEYSTORE_DIR, await readPassphrase(env.KEYSTORE_PASSPHRASE_FILE)),
+      inject: [GATEWAY_ENV, NETWORKS],
+      useFactory: async (env: GatewayEnv, networks: NetworksConfig) =>
+        Keystores.open(env.KEYSTORE_DIR, await readPassphrase(env.KEYSTORE_PASSPHRASE_FILE), networks),
     },
     ActorKeys,
   ],

@@ -1,3 +1,4 @@
+import { DataSource } from 'typeorm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type TestGateway, testGateway } from '../../../../test/stack/gateway.js';
 import { ManagementServer } from './management.server.js';
@@ -29,6 +30,17 @@ describe('the management port', () => {
       status: 'degraded',
       reasons: expect.arrayContaining(['the node of local is out of reach']),
     });
+  });
+
+  it('names a signer that does not sign, and why', async () => {
+    const database = gateway.app.get(DataSource, { strict: false });
+    await database.query(`UPDATE gateway.signer SET reason = 'The clef signed nothing: Request denied'`);
+    const { reasons } = (await (await fetch(`${url}/health/ready`)).json()) as { reasons: string[] };
+    expect(reasons).toContainEqual(
+      expect.stringMatching(/^the signer 0x[0-9a-f]{40} of local does not sign: .*Request denied$/),
+    );
+    const open = await (await fetch(`${gateway.url}/health/ready`)).text();
+    expect(open).not.toContain('denied');
   });
 
   it('shows the queues, and lets nobody touch them', async () => {

@@ -3,5 +3,5 @@ import { SignersController } from './signers.controller.js';
 import { SignersService } from './signers.service.js';
 import { SignersStore } from './signers.store.js';
 
-@Module({ controllers: [SignersController], providers: [SignersService, SignersStore] })
+@Module({ controllers: [SignersController], providers: [SignersService, SignersStore], exports: [SignersService] })
 export class SignersModule {}

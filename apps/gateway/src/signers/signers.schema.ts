@@ -11,7 +11,7 @@ export const signerSchema = z
     state: z.enum(['active', 'paused', 'quarantined']),
     reason: z.string().optional(),
     nextNonce: chainInteger,
-    /** Transactions signed or sent that aren't final yet. */
+    /** Transactions assigned, signed or sent that are not final yet. */
     open: z.int(),
   })
   .meta({ id: 'Signer' });
