@@ -1,7 +1,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { findGeth } from '../deploy/geth/binary.js';
+import { findClef, findGeth } from '../deploy/geth/binary.js';
 import { onPath, runChild } from './child.js';
 import { add, type Counts, closingLine, countForge, countVitest, nothing } from './test-counts.js';
 
@@ -74,6 +74,9 @@ async function tools(context: Context): Promise<string[]> {
   const geth = await findGeth({ env: context.env, logger: { info: say, warn: say } });
   if (geth) context.env.GETH_BIN = geth.path;
   else missing.push('geth (and Go to build it): tests of real nodes use Anvil or are skipped');
+  const clef = await findClef({ env: context.env, logger: { info: say, warn: say } });
+  if (clef) context.env.CLEF_BIN = clef.path;
+  else missing.push('clef (and Go to build it): signing elsewhere is tried against a stand-in alone');
   if (!onPath('redis-server', context.env)) missing.push('redis-server: the queue is tested on Postgres alone');
   if (!onPath('slither', context.env)) missing.push('slither: no static analysis of the contract');
   for (const line of missing) say(`missing: ${line}`);
