@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { genesisOf, randomBlock } from '../../test/chain-model.js';
-import { modelContract, Random } from '../../test/ledger-model.js';
+import { genesisOf, makeBlock, randomBlock } from '../../test/chain-model.js';
+import { LedgerModel, modelContract, Random } from '../../test/ledger-model.js';
 import type { FetchedBlock, FetchedLog, FetchedReceipt } from '../follow/chain-source.js';
 import { verifyBlock } from './block.verifier.js';
 import { MismatchError } from './mismatch.error.js';
@@ -28,6 +28,22 @@ describe('verifyBlock', () => {
     const logs = verified.transactions.flatMap((transaction) => transaction.logs);
     expect(logs.map(({ logIndex }) => logIndex)).toEqual(logs.map((_, index) => index));
     expect(verified.raw?.includes(verified.header)).toBe(true);
+  });
+
+  it('keeps what was sent to the ledger, and what somebody sent to themselves', () => {
+    const random = new Random(3);
+    const { fetched } = makeBlock(
+      genesisOf(modelContract(), random),
+      LedgerModel.empty(modelContract()),
+      [[], []],
+      random,
+    );
+    expect(verifyBlock(fetched, options).transactions.map(({ index }) => index)).toEqual([0, 1]);
+    const elsewhere = { ...options, contract: Buffer.alloc(20, 5) };
+    expect(verifyBlock(fetched, elsewhere).transactions).toEqual([]);
+    const [first, second] = fetched.transactions;
+    const noop = { ...fetched, transactions: [first!, { ...second!, from: second!.to! }] };
+    expect(verifyBlock(noop, elsewhere).transactions).toMatchObject([{ index: 1, sender: modelContract(), status: 0 }]);
   });
 
   it.each<[string, (block: FetchedBlock) => FetchedBlock]>([

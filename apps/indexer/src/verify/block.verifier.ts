@@ -11,7 +11,10 @@ export interface LedgerLog extends FetchedLog {
   logIndex: number;
 }
 
-/** A transaction that was sent to the ledger, or in which the ledger spoke. */
+/**
+ * A transaction that was sent to the ledger, or in which the ledger spoke, or that somebody sent to themselves: with such a one a relayer
+ * uses up a nonce of its own without effect, and what became of that nonce is read here.
+ */
 export interface LedgerTransaction {
   hash: Buffer;
   index: number;
@@ -101,7 +104,7 @@ function ledgerTransactions(
       if (log.address.equals(contract)) logs.push({ ...log, logIndex });
       logIndex++;
     }
-    if (logs.length > 0 || transaction.to?.equals(contract)) {
+    if (logs.length > 0 || transaction.to?.equals(contract) || transaction.to?.equals(transaction.from)) {
       transactions.push({
         hash,
         index,
