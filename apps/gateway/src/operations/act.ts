@@ -35,6 +35,11 @@ export interface ActRequest {
   type: string;
   /** In order. The one without `step` (else the last) is the operation the caller gets; the others are its children. */
   steps: Step[];
+  /**
+   * Nothing that `build` does depends on whether the act was asked for before: then that is found when it is stored, and needn't be asked
+   * beforehand. `build` is called for a replay, too.
+   */
+  buildsAlike?: true;
   /** Written in the commit that stores the operations. Also not called for a replay. `requestIds` are in the order of `steps`. */
   inSameCommit?(manager: EntityManager, requestIds: Buffer[]): Promise<void>;
 }

@@ -78,12 +78,17 @@ export class OperationsService {
     const unnamed = prepared.findIndex(({ step }) => step.step === undefined);
     const main = unnamed === -1 ? prepared.length - 1 : unnamed;
     const bodyHash = this.vault.fingerprint(request.fingerprint);
-    const replayed = await this.#replayOf(prepared, main, bodyHash);
+    const replay = () => this.#replayOf(prepared, main, bodyHash);
+    const replayed = request.buildsAlike ? undefined : await replay();
     if (replayed) return replayed;
-    if (prepared.some(({ network }) => this.submission.crowded(network.name))) {
-      throw new ProblemError('QUEUE_FULL', { retryAfter: 1 });
+    try {
+      await this.#admit(prepared);
+    } catch (error) {
+      // What was accepted once is answered however many wait by now.
+      const earlier = request.buildsAlike ? await replay() : undefined;
+      if (earlier) return earlier;
+      throw error;
     }
-    await this.depth.admit(prepared.map(({ network }) => network.name));
     const ids = prepared.map(() => newOperationId());
     const operations: NewOperation[] = [];
     for (const [index, { step, network, requestId }] of prepared.entries()) {
@@ -103,8 +108,8 @@ export class OperationsService {
       });
     }
     const accepted = await this.#accept(request, operations);
-    // Two requests with one key at the same moment: the other one stored it.
-    if (accepted.some((one) => one.replayed)) return (await this.#replayOf(prepared, main, bodyHash)) ?? fail();
+    // Two requests with one key at the same moment, or a replay that wasn't looked for: another one stored it.
+    if (accepted.some((one) => one.replayed)) return (await replay()) ?? fail();
     const views = accepted.map(({ operation }) => viewOf(operation));
     return { ...withSteps(views, main), isNew: true };
   }
@@ -168,6 +173,13 @@ export class OperationsService {
     }
     if (applied.length > 0) void reply.header('Preference-Applied', applied.join(', '));
     await reply.send(body);
+  }
+
+  /** @throws ProblemError QUEUE_FULL */
+  async #admit(prepared: Prepared[]): Promise<void> {
+    const names = prepared.map(({ network }) => network.name);
+    if (names.some((name) => this.submission.crowded(name))) throw new ProblemError('QUEUE_FULL', { retryAfter: 1 });
+    await this.depth.admit(names);
   }
 
   async #accept(request: ActRequest, operations: NewOperation[]): Promise<Accepted[]> {

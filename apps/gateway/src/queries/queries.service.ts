@@ -28,7 +28,8 @@ export class QueriesService {
     private readonly patients: Patients,
     @Optional() private readonly foreign?: ForeignContents,
   ) {
-    this.#targets = new Grouped((keys) => store.targets(keys));
+    // One at a time: what comes meanwhile shares the next, and a statement costs more than what it looks up.
+    this.#targets = new Grouped((keys) => store.targets(keys), { inFlight: 1, most: 256 });
     this.#looks = new Grouped((keys) => store.look(keys));
   }
 
@@ -46,6 +47,7 @@ export class QueriesService {
       idempotencyKey,
       fingerprint: fingerprintOf('POST', `/v1/emrs/${recordId.toString('hex')}/queries`, body),
       type: 'query',
+      buildsAlike: true,
       steps: [
         {
           network: target.network,

@@ -1,4 +1,6 @@
 import type { DataSource } from 'typeorm';
+import { binaryArray } from '../../../database/src/binary-array.js';
+import { rowsOf } from '../../../database/src/transaction.js';
 import type { Logger } from '../../../platform/src/logger.js';
 import type { Signer } from '../keys/signer.js';
 import type { RpcError } from '../rpc/rpc.error.js';
@@ -26,6 +28,20 @@ export function verdictOf(outcome: RpcOutcome<string>): Verdict {
   return REFUSED.test(error.message) ? 'refused' : 'undecided';
 }
 
+// Losing this note is harmless (the hash is stored, the mirror finds it), so it needn't wait for the disk.
+const NOTE_SENT = {
+  name: 'broadcast-note',
+  text: `WITH answer AS (
+      SELECT a.* FROM unnest($1::bytea[], $2::text[], $3::boolean[]) AS a(hash, said, taken),
+        (SELECT set_config('synchronous_commit', 'off', true)) AS relaxed
+    ), noted AS (
+      UPDATE gateway.attempt SET sent_at = now(), sends = sends + 1, last_answer = answer.said
+      FROM answer WHERE attempt.hash = answer.hash RETURNING attempt.transaction_id, answer.taken
+    )
+    UPDATE gateway.transaction SET state = 'submitted'
+    FROM noted WHERE transaction.id = noted.transaction_id AND noted.taken AND transaction.state = 'signed'`,
+};
+
 /**
  * Step 3: hands stored bytes to the node, in nonce order, and records its answers. Whatever those are, the bytes stay what they
  * are; only a transaction the node will never take stops its signer, as everything behind it would wait for ever.
@@ -42,19 +58,17 @@ export async function broadcast(
   failpoint('after-send');
   const verdicts = outcomes.map(verdictOf);
   const answers = outcomes.map(({ error }) => (error === undefined ? null : error.message.slice(0, 200)));
-  // Losing this note is harmless (the hash is stored, the mirror finds it), so it needn't wait for the disk.
-  await dataSource.query(
-    `WITH answer AS (
-       SELECT a.* FROM unnest($1::bytea[], $2::text[], $3::boolean[]) AS a(hash, said, taken),
-         (SELECT set_config('synchronous_commit', 'off', true)) AS relaxed
-     ), noted AS (
-       UPDATE gateway.attempt SET sent_at = now(), sends = sends + 1, last_answer = answer.said
-       FROM answer WHERE attempt.hash = answer.hash RETURNING attempt.transaction_id, answer.taken
-     )
-     UPDATE gateway.transaction SET state = 'submitted'
-     FROM noted WHERE transaction.id = noted.transaction_id AND noted.taken AND transaction.state = 'signed'`,
-    [attempts.map(({ hash }) => hash), answers, verdicts.map((verdict) => verdict === 'taken')],
-  );
+  await rowsOf(dataSource, NOTE_SENT, [
+    binaryArray(
+      'bytea',
+      attempts.map(({ hash }) => hash),
+    ),
+    binaryArray('text', answers),
+    binaryArray(
+      'bool',
+      verdicts.map((verdict) => verdict === 'taken'),
+    ),
+  ]);
   failpoint('after-sent-recorded');
   const troubled = verdicts.findIndex((verdict) => verdict !== 'taken');
   if (troubled === -1) return;

@@ -30,8 +30,15 @@ export interface Direct {
 /** The statement found less, or more, than there was when it was prepared: a replay among the acts, or a signer that moved. */
 class Overtaken extends Error {}
 
+/** Acts of keys that were used before, by their place among those given. Nothing was stored; the others are to be tried again. */
+export interface Known {
+  known: number[];
+}
+
 interface LockedSigner extends SignerState {
   waiting: boolean;
+  /** Places, from 1; null for none. */
+  known: number[] | null;
   in_flight: number;
   slots: number;
 }
@@ -39,7 +46,9 @@ interface LockedSigner extends SignerState {
 const LOCK: Statement = {
   name: 'direct-lock',
   text: `SELECT s.id, s.next_nonce, s.fence, s.state, unmined.in_flight, unmined.slots,
-      EXISTS (SELECT FROM gateway.operation WHERE network = $1 AND phase = 'accepted') OR EXISTS (${FIRST_OTHERS}) AS waiting
+      EXISTS (SELECT FROM gateway.operation WHERE network = $1 AND phase = 'accepted') OR EXISTS (${FIRST_OTHERS}) AS waiting,
+      (SELECT array_agg(q.n::int) FROM unnest($3::bytea[]) WITH ORDINALITY AS q(request_id, n)
+        WHERE (SELECT true FROM gateway.operation o WHERE o.network = $1 AND o.request_id = q.request_id LIMIT 1)) AS known
     FROM gateway.signer s, LATERAL (${UNMINED}) unmined
     WHERE s.network = $1 AND s.address = $2 FOR UPDATE OF s`,
 };
@@ -71,7 +80,7 @@ const STORE: Statement = {
  * Steps 1 and 2 of the write path in one commit: stores acts together with the signed bytes that carry them. Nothing is gained by
  * accepting an act first when the signer is free to take it: it would be written twice. When something waits already the acts are
  * stored as accepted and take their place behind it.
- * @returns undefined when it can't be done so (a key that was used before is among them): the acts are to be accepted the usual way
+ * @returns undefined when it can't be done so (somebody else was faster): the acts are to be accepted the usual way
  * @throws Error of the driver; after a lost connection it is unknown whether they were stored
  */
 export async function acceptAndSign(
@@ -80,11 +89,16 @@ export async function acceptAndSign(
   signer: LocalSigner,
   operations: readonly NamedOperation[],
   failpoint: Failpoint,
-): Promise<Direct | undefined> {
+): Promise<Direct | Known | undefined> {
+  const requestIds = binaryArray(
+    'bytea',
+    operations.map(({ requestId }) => requestId),
+  );
   try {
     return await inTransaction(dataSource, async (query) => {
-      const [state] = await query<LockedSigner>(LOCK, [network.name, signer.address]);
+      const [state] = await query<LockedSigner>(LOCK, [network.name, signer.address, requestIds]);
       if (state === undefined) throw new Overtaken('the signer has no row');
+      if (state.known !== null) return { known: state.known.map((place) => place - 1) };
       if (state.waiting || state.state !== 'active') return acceptOnly(operations, query, failpoint);
       const limits = packLimits(network, state.in_flight, state.slots);
       if (limits.maxTransactions === 0 || limits.maxSlots === 0) return { outcomes: [], attempts: [], full: true };

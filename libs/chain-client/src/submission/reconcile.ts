@@ -1,4 +1,5 @@
 import type { DataSource } from 'typeorm';
+import { binaryArray } from '../../../database/src/binary-array.js';
 import { inTransaction, rowsOf } from '../../../database/src/transaction.js';
 import type { Logger } from '../../../platform/src/logger.js';
 import type { SubmissionNetwork } from './submission.network.js';
@@ -17,8 +18,41 @@ interface Included {
   nonce: string;
   kind: 'first' | 'bump' | 'noop';
   status: number;
-  acts: number;
 }
+
+/*
+ * Each step is a look-up by key from the few transactions that are out. LATERAL with LIMIT keeps it that where the planner knows nothing of
+ * the tables yet: joined the plain way, it starts from the cursor and reads every inclusion there ever was, at each commit of the mirror.
+ */
+const SETTLED = {
+  name: 'reconcile-settled',
+  text: `SELECT t.id AS transaction_id, s.id AS signer_id, s.address, t.nonce, a.kind, a.status
+    FROM gateway.signer s
+    JOIN gateway.transaction t ON t.signer_id = s.id AND t.state IN ('signed', 'submitted')
+    CROSS JOIN LATERAL (
+      SELECT a.kind, i.status FROM gateway.attempt a
+      CROSS JOIN LATERAL (
+        SELECT i.status, i.block_number FROM mirror.inclusion i
+        WHERE i.network = $1 AND i.transaction_hash = a.hash LIMIT 1
+      ) i
+      WHERE a.transaction_id = t.id AND i.block_number <= (SELECT c.final_number FROM mirror.cursor c WHERE c.network = $1)
+      LIMIT 1
+    ) a
+    WHERE s.network = $1 ORDER BY s.id, t.nonce`,
+};
+
+/*
+ * Deriving it again costs nothing, so the note needn't wait for the disk, nor for whoever notes a send or reconciles at the same time: they
+ * lock the same rows, in an order of their own.
+ */
+const MARK_FINAL = {
+  name: 'reconcile-final',
+  text: `UPDATE gateway.transaction SET state = 'final'
+    FROM (SELECT set_config('synchronous_commit', 'off', true)) AS relaxed
+    WHERE id IN (
+      SELECT id FROM gateway.transaction WHERE id = ANY($1::bigint[]) AND state IN ('signed', 'submitted') FOR UPDATE SKIP LOCKED)
+    RETURNING id`,
+};
 
 /**
  * Step 4: learns from the mirror what became of the transactions that are out. Only what is final counts: an inclusion that may
@@ -30,38 +64,14 @@ export async function reconcile(
   logger: Logger,
 ): Promise<Reconciled> {
   const result: Reconciled = { final: 0, returned: 0 };
-  // Deriving it again costs nothing, so the note needn't wait for the disk, nor for whoever notes a send or reconciles at the same
-  // time: they lock the same rows, in an order of their own.
-  const done = await rowsOf<{ id: string }>(
-    dataSource,
-    `UPDATE gateway.transaction SET state = 'final'
-     FROM (SELECT set_config('synchronous_commit', 'off', true)) AS relaxed
-     WHERE id IN (
-       SELECT t.id FROM gateway.signer s
-       JOIN gateway.transaction t ON t.signer_id = s.id AND t.state IN ('signed', 'submitted')
-       JOIN gateway.attempt a ON a.transaction_id = t.id AND a.kind <> 'noop'
-       JOIN mirror.inclusion i ON i.network = $1 AND i.transaction_hash = a.hash AND i.status = 1
-       JOIN mirror.cursor c ON c.network = $1 AND i.block_number <= c.final_number
-       WHERE s.network = $1
-       FOR UPDATE OF t SKIP LOCKED)
-     RETURNING id`,
-    [network.name],
-  );
-  result.final = done.length;
-
-  const without = await rowsOf<Included>(
-    dataSource,
-    `SELECT t.id AS transaction_id, s.id AS signer_id, s.address, t.nonce, a.kind, i.status,
-       (SELECT count(*)::int FROM gateway.transaction_operation r WHERE r.transaction_id = t.id) AS acts
-     FROM gateway.signer s
-     JOIN gateway.transaction t ON t.signer_id = s.id AND t.state IN ('signed', 'submitted')
-     JOIN gateway.attempt a ON a.transaction_id = t.id
-     JOIN mirror.inclusion i ON i.network = $1 AND i.transaction_hash = a.hash
-     JOIN mirror.cursor c ON c.network = $1 AND i.block_number <= c.final_number
-     WHERE s.network = $1 AND (i.status = 0 OR a.kind = 'noop')
-     ORDER BY s.id, t.nonce`,
-    [network.name],
-  );
+  const settled = await rowsOf<Included>(dataSource, SETTLED, [network.name]);
+  const carried = (included: Included) => included.status === 1 && included.kind !== 'noop';
+  const done = settled.filter(carried);
+  if (done.length > 0) {
+    const ids = done.map(({ transaction_id }) => BigInt(transaction_id));
+    result.final = (await rowsOf(dataSource, MARK_FINAL, [binaryArray('int8', ids)])).length;
+  }
+  const without = settled.filter((included) => !carried(included));
   for (const included of without) result.returned += await returnActs(dataSource, network, included, logger);
   // Before the signers were held against the chain, nonces a restored database forgot would look foreign.
   if (network.aligned) await findForeign(dataSource, network, logger);
@@ -80,7 +90,8 @@ async function returnActs(
 ): Promise<number> {
   const reverted = included.kind !== 'noop';
   const relayerActive = !reverted || (await isActiveRelayer(dataSource, network, included.address));
-  const alone = reverted && relayerActive && included.acts === 1;
+  const acts = await actsOf(dataSource, included);
+  const alone = reverted && relayerActive && acts === 1;
   const returned = await inTransaction(dataSource, async (query) => {
     await query('SELECT FROM gateway.signer WHERE id = $1 FOR UPDATE', [included.signer_id]);
     const [settled] = await query<{ id: string }>(
@@ -96,7 +107,7 @@ async function returnActs(
         included.transaction_id,
         alone ? 'failed' : 'accepted',
         alone ? JSON.stringify({ code: 'REVERTED' }) : null,
-        reverted && relayerActive ? Math.max(1, Math.floor(included.acts / 2)) : null,
+        reverted && relayerActive ? Math.max(1, Math.floor(acts / 2)) : null,
       ],
     );
     if (!relayerActive) {
@@ -109,10 +120,19 @@ async function returnActs(
     return alone ? 0 : back.length;
   });
   logger.error(
-    { alarm: true, network: network.name, nonce: included.nonce, acts: included.acts, relayerActive, alone },
+    { alarm: true, network: network.name, nonce: included.nonce, acts, relayerActive, alone },
     reverted ? 'A transaction reverted; its acts ride again.' : 'A transaction was replaced by one without effect.',
   );
   return returned;
+}
+
+async function actsOf(dataSource: DataSource, { transaction_id }: Included): Promise<number> {
+  const [ridden] = await rowsOf<{ acts: number }>(
+    dataSource,
+    'SELECT count(*)::int AS acts FROM gateway.transaction_operation WHERE transaction_id = $1',
+    [transaction_id],
+  );
+  return ridden?.acts ?? 0;
 }
 
 /** Unknown relayers are the one thing that reverts every transaction of a signer: splitting batches would not help. */
@@ -125,21 +145,19 @@ async function isActiveRelayer(dataSource: DataSource, network: SubmissionNetwor
   return relayer?.active ?? false;
 }
 
-/**
- * A nonce that we bound to other bytes, or haven't reached yet, is in a block: somebody else holds the key. (Nonces below the next
- * one that were never bound here were taken over from the chain at start-up.)
- */
-async function findForeign(dataSource: DataSource, network: SubmissionNetwork, logger: Logger): Promise<void> {
-  const quarantined = await rowsOf<{ nonce: string; hash: string }>(
-    dataSource,
-    `WITH open AS (
+const QUARANTINE_FOREIGN = {
+  name: 'reconcile-foreign',
+  text: `WITH open AS (
        SELECT s.id, s.address, s.next_nonce, coalesce((
          SELECT min(t.nonce) FROM gateway.transaction t WHERE t.signer_id = s.id AND t.state IN ('assigned', 'signed', 'submitted')
        ), s.next_nonce) AS lowest
-       FROM gateway.signer s WHERE s.network = $1 AND s.state <> 'quarantined' AND s.address = ANY($2)
+       FROM gateway.signer s WHERE s.network = $1 AND s.state <> 'quarantined' AND s.address = ANY($2::bytea[])
      ), foreign_use AS (
        SELECT DISTINCT ON (open.id) open.id, i.nonce, i.transaction_hash
-       FROM open JOIN mirror.inclusion i ON i.network = $1 AND i.sender = open.address AND i.nonce >= open.lowest
+       FROM open CROSS JOIN LATERAL (
+         SELECT i.nonce, i.transaction_hash FROM mirror.inclusion i
+         WHERE i.network = $1 AND i.sender = open.address AND i.nonce >= open.lowest ORDER BY i.nonce LIMIT 1000
+       ) i
        WHERE NOT EXISTS (SELECT FROM gateway.attempt a WHERE a.hash = i.transaction_hash)
          AND (i.nonce >= open.next_nonce
            OR EXISTS (SELECT FROM gateway.transaction t WHERE t.signer_id = open.id AND t.nonce = i.nonce))
@@ -149,8 +167,17 @@ async function findForeign(dataSource: DataSource, network: SubmissionNetwork, l
      SET state = 'quarantined', fence = fence + 1, reason = 'FOREIGN_NONCE ' || f.nonce || ' 0x' || encode(f.transaction_hash, 'hex')
      FROM foreign_use f WHERE s.id = f.id
      RETURNING f.nonce, encode(f.transaction_hash, 'hex') AS hash`,
-    [network.name, network.signers.map(({ address }) => address)],
-  );
+};
+
+/**
+ * A nonce that we bound to other bytes, or haven't reached yet, is in a block: somebody else holds the key. (Nonces below the next
+ * one that were never bound here were taken over from the chain at start-up.)
+ */
+async function findForeign(dataSource: DataSource, network: SubmissionNetwork, logger: Logger): Promise<void> {
+  const quarantined = await rowsOf<{ nonce: string; hash: string }>(dataSource, QUARANTINE_FOREIGN, [
+    network.name,
+    network.signers.map(({ address }) => address),
+  ]);
   for (const { nonce, hash } of quarantined) {
     const details = { alarm: true, network: network.name, nonce, hash: `0x${hash}` };
     logger.error(

@@ -16,7 +16,7 @@ export interface SubmissionLimits {
 }
 
 export const defaultLimits: SubmissionLimits = {
-  maxInFlight: 8,
+  maxInFlight: 2,
   maxPoolSlots: 64,
   maxBytes: 120_000,
   resendAfterMs: 3_000,

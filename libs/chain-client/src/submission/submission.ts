@@ -148,7 +148,10 @@ export function createSubmission(settings: SubmissionSettings): Submission {
   };
 }
 
-/** Reconciles a network whenever the mirror committed, one run at a time; commits that come meanwhile are one more run. */
+/** Nobody waits for what it notes, so under load several commits of the mirror share a run. */
+const RECONCILE_EVERY_MS = 100;
+
+/** Reconciles a network after the mirror committed, one run at a time; commits that come meanwhile, or too soon, are one more run. */
 class Reconciler {
   private readonly state = new Map<string, { running: boolean; again: boolean }>();
 
@@ -176,6 +179,7 @@ class Reconciler {
         state.again = false;
         const { returned } = await reconcile(this.dataSource, network, this.logger);
         if (returned > 0) this.worker.kick(network.name);
+        await sleep(RECONCILE_EVERY_MS, undefined, { ref: false });
       }
     } catch (error) {
       this.logger.warn({ err: error, network: network.name }, 'Reconciling failed; the sweeper does it again.');

@@ -182,6 +182,12 @@ export class SubmissionWorker {
       this.acceptInstead(group);
       return [];
     }
+    if ('known' in direct) {
+      const known = new Set(direct.known);
+      this.acceptInstead(group.filter((_, place) => known.has(place)));
+      line.putBack(group.filter((_, place) => !known.has(place)));
+      return [];
+    }
     const { outcomes, attempts } = direct;
     if (outcomes.length > 0) failpoint('after-accept-commit');
     for (const [index, outcome] of outcomes.entries()) {
