@@ -1,16 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { DataSource } from 'typeorm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Operation, Reason } from '../../../../libs/contracts/src/operations.js';
-import { createDataSource } from '../../../../libs/database/src/data-source.js';
 import type { NetworksConfig } from '../../../../libs/platform/src/networks.js';
-import { createVault, type Vault } from '../../../../libs/vault/src/vault.js';
+import type { Vault } from '../../../../libs/vault/src/vault.js';
+import { someCaller } from '../../../../test/builders/caller.builder.js';
 import { MirrorBuilder, someRecordId } from '../../../../test/builders/mirror.builder.js';
-import { freshDatabase, type TestDatabase } from '../../../../test/stack/database.js';
-import type { Caller, RoleName } from '../auth/caller.js';
+import { type TestStorage, testStorage } from '../../../../test/stack/storage.js';
+import type { RoleName } from '../auth/caller.js';
 import { Patients } from '../emrs/patients.service.js';
 import { PatientsStore } from '../emrs/patients.store.js';
 import type { GatewayEnv } from '../gateway.env.js';
@@ -33,23 +30,18 @@ const networks = {
 const actor = randomBytes(20);
 const recordId = someRecordId(1);
 
-let database: TestDatabase;
+let storage: TestStorage;
 let gateway: DataSource;
-let mirrorSource: DataSource;
 let mirror: MirrorBuilder;
 let vault: Vault;
-let directory: string;
 let patients: Patients;
 let records: Records;
 let audit: AuditService;
 
 beforeAll(async () => {
-  database = await freshDatabase();
-  gateway = await createDataSource({ url: database.gatewayUrl, applicationName: 'test' }).initialize();
-  mirrorSource = await createDataSource({ url: database.mirrorUrl, applicationName: 'test' }).initialize();
-  mirror = new MirrorBuilder(mirrorSource);
-  directory = await mkdtemp(join(tmpdir(), 'audit-'));
-  vault = await createVault(directory, 'p', 2 ** 10);
+  storage = await testStorage();
+  ({ gateway, vault } = storage);
+  mirror = new MirrorBuilder(storage.mirror);
   records = new Records(new RecordsStore(gateway, networks, { HOSPITAL_ID: 1 } as GatewayEnv), vault);
   const log = new AccessLog(new AccessLogStore(gateway));
   patients = new Patients(new PatientsStore(gateway), vault, new ActorKeys(gateway, vault), records, log);
@@ -85,17 +77,9 @@ beforeAll(async () => {
     { final: false },
   );
 });
-afterAll(async () => {
-  await gateway?.destroy();
-  await mirrorSource?.destroy();
-  await database?.drop();
-  await rm(directory, { recursive: true, force: true });
-});
+afterAll(() => storage?.close());
 
-function caller(role: RoleName = 'auditor'): Caller {
-  const principal = randomBytes(32);
-  return { issuer: 'i', subject: 's', clientId: 'c', hospital: 1, roles: [role], tokenHash: principal, principal };
-}
+const caller = (role: RoleName = 'auditor') => someCaller({ roles: [role] });
 
 async function all(filter: Partial<AuditSearch>, who = caller(), limit = 200): Promise<string[]> {
   const ids: string[] = [];
@@ -210,7 +194,7 @@ describe('integrity', () => {
   });
 
   it('names what is missing', async () => {
-    const runner = mirrorSource.createQueryRunner();
+    const runner = storage.mirror.createQueryRunner();
     const taken = await runner.query(
       "DELETE FROM mirror.emr_event WHERE network = 'global' AND sequence IN (1, 3) RETURNING *",
     );

@@ -1,50 +1,25 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { DataSource } from 'typeorm';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { createDataSource } from '../../../../libs/database/src/data-source.js';
-import { createVault, type Vault } from '../../../../libs/vault/src/vault.js';
-import { freshDatabase, type TestDatabase } from '../../../../test/stack/database.js';
-import type { Caller } from '../auth/caller.js';
+import type { Vault } from '../../../../libs/vault/src/vault.js';
+import { someCaller } from '../../../../test/builders/caller.builder.js';
+import { type TestStorage, testStorage } from '../../../../test/stack/storage.js';
 import { ContentsService } from './contents.service.js';
 import { ContentsStore } from './contents.store.js';
 import { RecordContents } from './record-contents.service.js';
 import { RecordContentsStore } from './record-contents.store.js';
 
-let database: TestDatabase;
+let storage: TestStorage;
 let gateway: DataSource;
 let mirror: DataSource;
 let vault: Vault;
-let directory: string;
 
 beforeAll(async () => {
-  database = await freshDatabase();
-  gateway = await createDataSource({ url: database.gatewayUrl, applicationName: 'test' }).initialize();
-  mirror = await createDataSource({ url: database.mirrorUrl, applicationName: 'test' }).initialize();
-  directory = await mkdtemp(join(tmpdir(), 'contents-'));
-  vault = await createVault(directory, 'p', 2 ** 10);
+  storage = await testStorage();
+  ({ gateway, mirror, vault } = storage);
 });
-afterAll(async () => {
-  await gateway?.destroy();
-  await mirror?.destroy();
-  await database?.drop();
-  await rm(directory, { recursive: true, force: true });
-});
+afterAll(() => storage?.close());
 
-function caller(): Caller {
-  const principal = randomBytes(32);
-  return {
-    issuer: 'i',
-    subject: 's',
-    clientId: 'c',
-    hospital: 1,
-    roles: ['clinician'],
-    tokenHash: principal,
-    principal,
-  };
-}
 const fhir = Buffer.from('{"resourceType":"Patient","name":[{"family":"Canary"}]}');
 
 describe('uploads', () => {
@@ -54,13 +29,13 @@ describe('uploads', () => {
   });
 
   it('take no more room than a client has, whoever else uploads', async () => {
-    const who = caller();
+    const who = someCaller();
     const first = await service.upload(who, 'k1', 'text/plain', Buffer.alloc(600, 'a'));
     const refused = service.upload(who, 'k2', 'text/plain', Buffer.alloc(401, 'a'));
     await expect(refused).rejects.toMatchObject({ code: 'TOO_MANY_REQUESTS', options: { retryAfter: 3_600 } });
     // A retry needs no new room, and others have their own.
     expect(await service.upload(who, 'k1', 'text/plain', Buffer.alloc(600, 'a'))).toEqual(first);
-    await service.upload(caller(), 'k2', 'text/plain', Buffer.alloc(401, 'a'));
+    await service.upload(someCaller(), 'k2', 'text/plain', Buffer.alloc(401, 'a'));
     await service.upload(who, 'k2', 'text/plain', Buffer.alloc(400, 'a'));
     await gateway.query("UPDATE gateway.content SET expires_at = now() - interval '1 second' WHERE id = $1", [
       first.contentId,
@@ -69,7 +44,7 @@ describe('uploads', () => {
   });
 
   it('keep the bytes as received, sealed', async () => {
-    const who = caller();
+    const who = someCaller();
     const content = await service.upload(who, 'k', 'application/fhir+json', fhir);
     expect(content.sha256).toBe(`0x${createHash('sha256').update(fhir).digest('hex')}`);
     expect((await service.open(who, content.contentId)).bytes).toEqual(fhir);
@@ -78,19 +53,21 @@ describe('uploads', () => {
   });
 
   it('give the same content for the same key, and refuse other bytes under it', async () => {
-    const who = caller();
+    const who = someCaller();
     const first = await service.upload(who, 'k', 'application/fhir+json', fhir);
     expect(await service.upload(who, 'k', 'application/fhir+json', fhir)).toEqual(first);
     await expect(service.upload(who, 'k', 'text/plain', Buffer.from('other'))).rejects.toMatchObject({
       code: 'IDEMPOTENCY_MISMATCH',
     });
-    expect((await service.upload(caller(), 'k', 'application/fhir+json', fhir)).contentId).not.toBe(first.contentId);
+    expect((await service.upload(someCaller(), 'k', 'application/fhir+json', fhir)).contentId).not.toBe(
+      first.contentId,
+    );
   });
 
   it('can be cited only by who uploaded them, until they expire', async () => {
-    const who = caller();
+    const who = someCaller();
     const { contentId } = await service.upload(who, 'k', 'application/fhir+json', fhir);
-    await expect(service.open(caller(), contentId)).rejects.toMatchObject({ code: 'INVALID_INPUT' });
+    await expect(service.open(someCaller(), contentId)).rejects.toMatchObject({ code: 'INVALID_INPUT' });
     await gateway.query("UPDATE gateway.content SET expires_at = now() - interval '1 second' WHERE id = $1", [
       contentId,
     ]);

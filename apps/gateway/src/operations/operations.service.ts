@@ -6,7 +6,6 @@ import {
   endStates,
   IdempotencyMismatch,
   type NewOperation,
-  type OperationRow,
   type OperationView,
   withOutcome,
 } from '../../../../libs/chain-client/src/submission/operation.types.js';
@@ -110,7 +109,8 @@ export class OperationsService {
     const accepted = await this.#accept(request, operations);
     // Two requests with one key at the same moment, or a replay that wasn't looked for: another one stored it.
     if (accepted.some((one) => one.replayed)) return (await replay()) ?? fail();
-    const views = accepted.map(({ operation }) => viewOf(operation));
+    // Just stored, before anything else happened to them.
+    const views = accepted.map(({ operation }): OperationView => ({ ...operation, state: 'accepted' }));
     return { ...withSteps(views, main), isNew: true };
   }
 
@@ -231,41 +231,6 @@ export class OperationsService {
 function withSteps(views: (OperationView | undefined)[], main: number): Performed {
   const steps = views.filter((view, index): view is OperationView => index !== main && view !== undefined);
   return { ...views[main]!, ...(steps.length > 0 ? { steps } : {}) };
-}
-
-/** An act just stored, before anything else happened to it. */
-function viewOf(row: OperationRow): OperationView {
-  const {
-    id,
-    ordinal,
-    type,
-    code,
-    network,
-    recordId,
-    requestId,
-    actor,
-    principal,
-    bodyHash,
-    parentId,
-    createdAt,
-    updatedAt,
-  } = row;
-  return {
-    id,
-    ordinal,
-    type,
-    code,
-    state: 'accepted',
-    network,
-    recordId,
-    requestId,
-    actor,
-    principal,
-    bodyHash,
-    parentId,
-    createdAt,
-    updatedAt,
-  };
 }
 
 function fail(): never {

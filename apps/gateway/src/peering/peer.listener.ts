@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Inject, Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
+import { fromHex } from '../../../../libs/platform/src/bytes.js';
 import { ProblemError, problemDocument } from '../../../../libs/platform/src/errors.js';
 import type { Logger } from '../../../../libs/platform/src/logger.js';
 import { toProblem } from '../../../../libs/platform/src/problem.filter.js';
@@ -188,6 +189,15 @@ function urlOf(request: FastifyRequest): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (!url || url.pathname + url.search !== request.raw.url) throw new ProblemError('MALFORMED_REQUEST');
   return text;
+}
+
+/** The 32-byte id in a call's path. @throws ProblemError NOT_FOUND for anything else */
+export function idOf({ id }: PeerCall['params']): Buffer {
+  try {
+    return fromHex(id ?? '', 32);
+  } catch {
+    throw new ProblemError('NOT_FOUND');
+  }
 }
 
 function bodyOf(request: FastifyRequest): Buffer {

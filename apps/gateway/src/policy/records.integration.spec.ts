@@ -1,58 +1,34 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { DataSource } from 'typeorm';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { createDataSource } from '../../../../libs/database/src/data-source.js';
 import type { NetworksConfig } from '../../../../libs/platform/src/networks.js';
-import { createVault, type Vault } from '../../../../libs/vault/src/vault.js';
+import type { Vault } from '../../../../libs/vault/src/vault.js';
+import { someCaller } from '../../../../test/builders/caller.builder.js';
 import { MirrorBuilder, someRecordId } from '../../../../test/builders/mirror.builder.js';
-import { freshDatabase, type TestDatabase } from '../../../../test/stack/database.js';
+import { type TestStorage, testStorage } from '../../../../test/stack/storage.js';
 import type { Caller, RoleName } from '../auth/caller.js';
 import { PatientsStore } from '../emrs/patients.store.js';
 import type { GatewayEnv } from '../gateway.env.js';
 import { Records } from './records.service.js';
 import { RecordsStore } from './records.store.js';
 
-let database: TestDatabase;
+let storage: TestStorage;
 let gateway: DataSource;
-let mirrorSource: DataSource;
 let mirror: MirrorBuilder;
 let vault: Vault;
-let directory: string;
 let records: Records;
 
 beforeAll(async () => {
-  database = await freshDatabase();
-  gateway = await createDataSource({ url: database.gatewayUrl, applicationName: 'test' }).initialize();
-  mirrorSource = await createDataSource({ url: database.mirrorUrl, applicationName: 'test' }).initialize();
-  mirror = new MirrorBuilder(mirrorSource);
-  directory = await mkdtemp(join(tmpdir(), 'records-'));
-  vault = await createVault(directory, 'p', 2 ** 10);
+  storage = await testStorage();
+  ({ gateway, vault } = storage);
+  mirror = new MirrorBuilder(storage.mirror);
   const networks = { local: 'local', global: 'global' } as NetworksConfig;
   records = new Records(new RecordsStore(gateway, networks, { HOSPITAL_ID: 1 } as GatewayEnv), vault);
 });
-afterAll(async () => {
-  await gateway?.destroy();
-  await mirrorSource?.destroy();
-  await database?.drop();
-  await rm(directory, { recursive: true, force: true });
-});
+afterAll(() => storage?.close());
 
-function caller(role: RoleName = 'clinician'): Caller {
-  const principal = randomBytes(32);
-  return {
-    issuer: 'issuer',
-    subject: principal.toString('hex'),
-    clientId: 'c',
-    hospital: 1,
-    roles: [role],
-    tokenHash: principal,
-    principal,
-    actor: { address: randomBytes(20), custody: 'gateway' },
-  };
-}
+const caller = (role: RoleName = 'clinician') =>
+  someCaller({ roles: [role], actor: { address: randomBytes(20), custody: 'gateway' } });
 
 async function seen(who: Caller, recordId: Buffer): Promise<boolean> {
   const found = await records.requireVisible(who, recordId).then(

@@ -1,17 +1,14 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { DataSource } from 'typeorm';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { addressOf } from '../../../../libs/chain-client/src/keys/secp256k1.js';
 import { Operation, Reason } from '../../../../libs/contracts/src/operations.js';
 import { addressWord, parameters } from '../../../../libs/contracts/src/parameters.js';
-import { createDataSource } from '../../../../libs/database/src/data-source.js';
 import type { NetworksConfig } from '../../../../libs/platform/src/networks.js';
-import { createVault, type Vault } from '../../../../libs/vault/src/vault.js';
+import type { Vault } from '../../../../libs/vault/src/vault.js';
+import { someCaller } from '../../../../test/builders/caller.builder.js';
 import { MirrorBuilder, someRecordId } from '../../../../test/builders/mirror.builder.js';
-import { freshDatabase, type TestDatabase } from '../../../../test/stack/database.js';
+import { type TestStorage, testStorage } from '../../../../test/stack/storage.js';
 import { AccessLog } from '../audit/access-log.service.js';
 import { AccessLogStore } from '../audit/access-log.store.js';
 import type { Caller } from '../auth/caller.js';
@@ -33,24 +30,19 @@ const networks = { local: 'local', global: 'global' } as NetworksConfig;
 const env = { HOSPITAL_ID: 1 } as GatewayEnv;
 const own = Buffer.alloc(32);
 
-let database: TestDatabase;
+let storage: TestStorage;
 let gateway: DataSource;
-let mirrorSource: DataSource;
 let mirror: MirrorBuilder;
 let vault: Vault;
-let directory: string;
 let store: QueriesStore;
 let contents: RecordContents;
 let service: QueriesService;
 let patients: Patients;
 
 beforeAll(async () => {
-  database = await freshDatabase();
-  gateway = await createDataSource({ url: database.gatewayUrl, applicationName: 'test' }).initialize();
-  mirrorSource = await createDataSource({ url: database.mirrorUrl, applicationName: 'test' }).initialize();
-  mirror = new MirrorBuilder(mirrorSource);
-  directory = await mkdtemp(join(tmpdir(), 'queries-'));
-  vault = await createVault(directory, 'p', 2 ** 10);
+  storage = await testStorage();
+  ({ gateway, vault } = storage);
+  mirror = new MirrorBuilder(storage.mirror);
   store = new QueriesStore(gateway, networks, env);
   contents = new RecordContents(new RecordContentsStore(gateway), vault);
   const log = new AccessLog(new AccessLogStore(gateway));
@@ -63,12 +55,7 @@ beforeAll(async () => {
   );
   service = new QueriesService(store, {} as OperationsService, contents, patients);
 });
-afterAll(async () => {
-  await gateway?.destroy();
-  await mirrorSource?.destroy();
-  await database?.drop();
-  await rm(directory, { recursive: true, force: true });
-});
+afterAll(() => storage?.close());
 
 let actor: Buffer;
 let caller: Caller;
@@ -77,17 +64,7 @@ let recordId: Buffer;
 /** A record of hospital 1 with stored content, and a clinician. */
 beforeEach(async () => {
   actor = randomBytes(20);
-  const principal = randomBytes(32);
-  caller = {
-    issuer: 'i',
-    subject: 's',
-    clientId: 'c',
-    hospital: 1,
-    roles: ['clinician'],
-    tokenHash: principal,
-    principal,
-    actor: { address: actor, custody: 'gateway' },
-  };
+  caller = someCaller({ issuer: 'i', subject: 's', actor: { address: actor, custody: 'gateway' } });
   const requestId = randomBytes(32);
   recordId = vault.recordId(1, requestId);
   const staged = { mediaType: 'text/plain', sha256: createHash('sha256').update(plaintext).digest(), bytes: plaintext };
@@ -214,7 +191,7 @@ describe('release of content', () => {
     const second = await asked();
     await mirror.relation('local', recordId, randomBytes(20));
     expect(await refusal(second)).toBe('FORBIDDEN');
-    await mirrorSource.query('UPDATE mirror.relation SET ended_at = NULL WHERE party = $1', [actor]);
+    await storage.mirror.query('UPDATE mirror.relation SET ended_at = NULL WHERE party = $1', [actor]);
     expect(await refusal(second)).toBe('released');
     await mirror.suspend(actor);
     expect(await refusal(await asked())).toBe('FORBIDDEN');
@@ -226,7 +203,7 @@ describe('release of content', () => {
     await gateway.transaction((manager) =>
       patients.attach(manager, { recordId, subject, subjectKey }, { value: 'CANARY-9' }),
     );
-    await mirrorSource.query('UPDATE mirror.record SET subject = $2 WHERE record_id = $1', [recordId, subject]);
+    await storage.mirror.query('UPDATE mirror.record SET subject = $2 WHERE record_id = $1', [recordId, subject]);
     const officer: Caller = { ...caller, subject: 'officer.a', roles: ['records-officer'] };
     await expect(patients.linkAccount(officer, recordId, 'i', 'officer.a')).rejects.toMatchObject({
       code: 'FORBIDDEN',

@@ -1,10 +1,10 @@
 import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
-import { fromHex, toHex } from '../../../../libs/platform/src/bytes.js';
+import { toHex } from '../../../../libs/platform/src/bytes.js';
 import { ProblemError } from '../../../../libs/platform/src/errors.js';
 import type { NetworksConfig } from '../../../../libs/platform/src/networks.js';
 import { NETWORKS } from '../core.tokens.js';
 import { GATEWAY_ENV, type GatewayEnv } from '../gateway.env.js';
-import { type PeerCall, PeerListener, type PeerReply } from '../peering/peer.listener.js';
+import { idOf, type PeerCall, PeerListener, type PeerReply } from '../peering/peer.listener.js';
 import { SagaStore } from './saga/saga.store.js';
 import { PACKAGE_TYPE } from './transfer-delivery.js';
 import { PackageInvalid, packageHash } from './transfer-package.js';
@@ -86,13 +86,5 @@ export class TransfersPeer implements OnModuleInit {
     const row = await this.transfers.find(idOf(params));
     if (row?.peerHospital !== from) throw new ProblemError('NOT_FOUND');
     return row;
-  }
-}
-
-function idOf({ id }: Record<string, string>): Buffer {
-  try {
-    return fromHex(id ?? '', 32);
-  } catch {
-    throw new ProblemError('NOT_FOUND');
   }
 }

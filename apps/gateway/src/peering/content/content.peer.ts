@@ -1,10 +1,9 @@
 import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
-import { fromHex } from '../../../../../libs/platform/src/bytes.js';
 import { ProblemError } from '../../../../../libs/platform/src/errors.js';
 import { type NetworksConfig, networkOf } from '../../../../../libs/platform/src/networks.js';
 import { RecordContents } from '../../contents/record-contents.service.js';
 import { NETWORKS } from '../../core.tokens.js';
-import { type PeerCall, PeerListener, type PeerReply } from '../peer.listener.js';
+import { idOf, type PeerCall, PeerListener, type PeerReply } from '../peer.listener.js';
 import { PeersService } from '../peers.service.js';
 import { encodeEnvelope } from './content-envelope.js';
 import { ForeignLookStore } from './foreign-look.store.js';
@@ -42,13 +41,5 @@ export class ContentPeer implements OnModuleInit {
     const body = await encodeEnvelope(binding, contentHash, caller.transferKey, content);
     await this.looks.logRelease(from, requestId, look);
     return { status: 200, body, contentType: ENVELOPE_TYPE };
-  }
-}
-
-function idOf({ id }: Record<string, string>): Buffer {
-  try {
-    return fromHex(id ?? '', 32);
-  } catch {
-    throw new ProblemError('NOT_FOUND');
   }
 }
