@@ -4,8 +4,11 @@ import { HospitalsModule } from './hospitals/hospitals.module.js';
 import { NetworksModule } from './networks/networks.module.js';
 import { PeersModule } from './peers/peers.module.js';
 import { SignersModule } from './signers/signers.module.js';
+import { TeamsModule } from './teams/teams.module.js';
 import { UsersModule } from './users/users.module.js';
 
 /** Everything under /v1/admin. */
-@Module({ imports: [ActorsModule, HospitalsModule, NetworksModule, PeersModule, SignersModule, UsersModule] })
+@Module({
+  imports: [ActorsModule, HospitalsModule, NetworksModule, PeersModule, SignersModule, TeamsModule, UsersModule],
+})
 export class AdminModule {}

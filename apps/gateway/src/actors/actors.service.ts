@@ -12,7 +12,7 @@ import { NETWORKS } from '../core.tokens.js';
 import { bytesOf } from '../http/fields.js';
 import { decodeCursor, pageOf } from '../http/page.js';
 import { ActorKeys } from '../keys/actor-keys.js';
-import { fingerprintOf, type Step, type StepIntent } from '../operations/act.js';
+import { everywhere, fingerprintOf, type StepIntent } from '../operations/act.js';
 import { OperationsService, type Performed } from '../operations/operations.service.js';
 import type { ActorBody, ActorQuery, Registration } from './actors.schema.js';
 import { type ActorRow, ActorsStore } from './actors.store.js';
@@ -75,7 +75,7 @@ export class ActorsService {
       idempotencyKey,
       fingerprint: fingerprintOf('POST', '/v1/admin/actors', registration),
       type: 'register-actor',
-      steps: this.#everywhere(build),
+      steps: everywhere(this.networks, build),
     });
     await this.store.setRoles(address, registration.roles);
     return { operation, address: toHex(address) };
@@ -97,16 +97,8 @@ export class ActorsService {
       idempotencyKey,
       fingerprint: fingerprintOf('POST', `/v1/admin/actors/${address.toLowerCase()}/${change}`, {}),
       type: active ? 'reinstate-actor' : 'suspend-actor',
-      steps: this.#everywhere(build),
+      steps: everywhere(this.networks, build),
     });
-  }
-
-  /** The local ledger's step is the main one; the global one rides along unless both are one network. */
-  #everywhere(build: Step['build']): Step[] {
-    const local: Step = { network: 'local', build };
-    return this.networks.global === this.networks.local
-      ? [local]
-      : [{ step: 'global', network: 'global', build }, local];
   }
 
   #issuerOf(name: string | undefined): Pick<IssuerEntry, 'issuer' | 'hospital' | 'roles'> {

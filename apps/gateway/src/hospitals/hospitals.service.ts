@@ -7,7 +7,7 @@ import type { NetworksConfig } from '../../../../libs/platform/src/networks.js';
 import type { Caller } from '../auth/caller.js';
 import { NETWORKS } from '../core.tokens.js';
 import { bytesOf } from '../http/fields.js';
-import { fingerprintOf, type Step } from '../operations/act.js';
+import { everywhere, fingerprintOf } from '../operations/act.js';
 import { OperationsService, type Performed } from '../operations/operations.service.js';
 import type { Admission, HospitalBody, HospitalUpdate } from './hospitals.schema.js';
 import { type HospitalRow, HospitalStore } from './hospitals.store.js';
@@ -54,13 +54,11 @@ export class HospitalsService {
       actor: 'registrar' as const,
       parameters: parameters.updateHospital(keysOf(update)),
     });
-    const steps: Step[] = [{ network: 'local', build }];
-    if (this.networks.global !== this.networks.local) steps.unshift({ step: 'global', network: 'global', build });
     return this.operations.perform(caller, {
       idempotencyKey,
       fingerprint: fingerprintOf('POST', `/v1/admin/hospitals/${id}/keys`, update),
       type: 'update-hospital',
-      steps,
+      steps: everywhere(this.networks, build),
     });
   }
 }

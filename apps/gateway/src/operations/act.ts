@@ -1,4 +1,5 @@
 import type { EntityManager } from 'typeorm';
+import type { NetworksConfig } from '../../../../libs/platform/src/networks.js';
 
 /** What one step of an act puts on a ledger, before it is named, timed and signed. */
 export interface StepIntent {
@@ -25,6 +26,12 @@ export interface Step {
   network: string;
   /** Checks what must hold, and says what to sign. Not called for a replay. Throw ProblemError to refuse. */
   build(requestId: Buffer): Promise<StepIntent> | StepIntent;
+}
+
+/** Steps of an act that stands on both ledgers: the local one's is the main step, the global one's rides along unless both are one network. */
+export function everywhere(networks: NetworksConfig, build: Step['build']): Step[] {
+  const local: Step = { network: 'local', build };
+  return networks.global === networks.local ? [local] : [{ step: 'global', network: 'global', build }, local];
 }
 
 export interface ActRequest {
