@@ -60,6 +60,13 @@ Ends with one line: N passed, N failed, and N skipped where something was. What 
     usage: `npm run migrate -- [--url URL]
   --url URL       connection of the database's owner (default: DATABASE_URL of the environment)`,
   },
+  provision: {
+    summary: 'secrets, keys and network files for docker-compose.yml',
+    usage: `npm run provision -- hospital --dir DIR --id N --slug NAME --peer-url URL [--issuer URL --jwks-uri URL]
+npm run provision -- consortium --dir DIR --slug NAME [--chain-id N] PUBLIC.json ...
+  hospital        makes one hospital's secrets and keys; SECRETS_DIR is DIR/secrets, CONFIG_DIR is DIR/config
+  consortium      writes what follows from every founder's public.json: geneses, ledgers, networks, peers`,
+  },
   geth: {
     summary: 'find or build the geth that the nodes run',
     usage:

@@ -111,7 +111,7 @@ describe('docker-compose.yml', () => {
       else {
         expect(targets, name).not.toContain('keystore-passphrase');
         for (const volume of config)
-          expect(volume, name).toMatch(/\/(genesis-(local|global)|networks)\.json:\/config\//);
+          expect(volume, name).toMatch(/\/((genesis|ledger)-(local|global)|networks)\.json:\/config\//);
       }
     }
   });

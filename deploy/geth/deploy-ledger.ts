@@ -11,7 +11,7 @@ export interface Deployment {
 }
 
 /** Gas for the deployment: the contract is near the 24,576-byte limit (200 gas a byte), and its constructor writes the hospitals. */
-const DEPLOYMENT_GAS = 30_000_000;
+export const DEPLOYMENT_GAS = 30_000_000;
 
 /**
  * Deploys EmrLedger to the network behind `ipcPath`, at gas price 0, so the deployer needs no funds.

@@ -1,3 +1,9 @@
+import { fromHex, toHex } from '../../libs/platform/src/bytes.js';
+import { keccak256 } from '../../libs/platform/src/keccak.js';
+import { headerHash } from '../../libs/proof/src/header.js';
+import { EMPTY_TRIE_ROOT } from '../../libs/proof/src/ordered-trie.js';
+import { encodeRlp } from '../../libs/proof/src/rlp.js';
+
 /** Gas a block may use: about what this kind of machine executes in a fraction of a second. */
 export const GAS_LIMIT = 60_000_000;
 
@@ -55,4 +61,27 @@ export function cliqueGenesis(options: {
     timestamp: `0x${(options.timestamp ?? 0).toString(16)}`,
     alloc: {},
   };
+}
+
+/** Hash of block 0, as geth makes it of a genesis of ours: known before any node has run. 0x-hex */
+export function genesisHash(genesis: Genesis): string {
+  const hash = headerHash({
+    parentHash: Buffer.alloc(32),
+    ommersHash: keccak256(encodeRlp([])),
+    beneficiary: Buffer.alloc(20),
+    // Nobody is funded, nothing has happened: all three tries are empty.
+    stateRoot: EMPTY_TRIE_ROOT,
+    transactionsRoot: EMPTY_TRIE_ROOT,
+    receiptsRoot: EMPTY_TRIE_ROOT,
+    logsBloom: Buffer.alloc(256),
+    difficulty: BigInt(genesis.difficulty),
+    number: 0n,
+    gasLimit: BigInt(genesis.gasLimit),
+    gasUsed: 0n,
+    timestamp: BigInt(genesis.timestamp),
+    extraData: fromHex(genesis.extraData),
+    mixHash: Buffer.alloc(32),
+    nonce: Buffer.alloc(8),
+  });
+  return toHex(hash);
 }

@@ -12,6 +12,8 @@ export const gethEnv = z.object({
   /** Folder of the node: chain, keystore, log. */
   NODE_DIR: z.string().min(1),
   GENESIS_FILE: z.string().min(1),
+  /** Founds the network's ledger (`npm run provision`): sent until the ledger is there. */
+  LEDGER_FILE: optional,
   /** Keystore V3 of the key that seals; without it the node only follows. */
   SEALER_KEYSTORE_FILE: optional,
   SEALER_PASSPHRASE_FILE: optional,

@@ -4,18 +4,22 @@ import { join } from 'node:path';
 import { readKeystore } from '../../libs/chain-client/src/keys/keystore.js';
 import { parseEnv } from '../../libs/platform/src/env.js';
 import { findGeth, type Logger } from './binary.js';
+import { type Founding, found, foundingSchema, isFounded } from './founding.js';
 import type { Genesis } from './genesis.js';
 import { type GethEnv, gethEnv } from './geth.env.js';
 import { ipcCall, ipcPathFor } from './ipc.js';
 import type { GethNode } from './node.js';
 import { superviseNode } from './supervisor.js';
 
-/** Runs one supervised node until it is told to stop. `--health`: asks the running one, and ends with 0 when it answers. */
+/** Runs one supervised node until it is told to stop. `--health`: asks the running one, and ends with 0 when it answers and has the ledger. */
 async function main(args: string[]): Promise<number> {
   const env = parseEnv(gethEnv, process.env);
   if (args.includes('--health')) {
-    await ipcCall(env.IPC_PATH ?? ipcPathFor(env.NODE_DIR), 'eth_blockNumber', [], 3_000);
-    return 0;
+    const ipcPath = env.IPC_PATH ?? ipcPathFor(env.NODE_DIR);
+    await ipcCall(ipcPath, 'eth_blockNumber', [], 3_000);
+    const founding = await readFounding(env);
+    // Acts sent to where no ledger stands yet would be mined and do nothing: whoever waits for this node waits for the ledger.
+    return founding && !(await isFounded(ipcPath, founding)) ? 1 : 0;
   }
   const line = (level: string) => (msg: string) =>
     process.stdout.write(`${JSON.stringify({ level, name: `geth-${env.NETWORK}`, msg })}\n`);
@@ -26,6 +30,9 @@ async function main(args: string[]): Promise<number> {
   const enodeDir = env.ENODE_DIR;
   if (enodeDir) await mkdir(enodeDir, { recursive: true });
 
+  const founding = await readFounding(env);
+  const stopping = new AbortController();
+
   const node = await superviseNode({
     ...{ title: `${env.NETWORK} node`, geth, dir: env.NODE_DIR, genesis, networkId: genesis.config.chainId, logger },
     ...{ sealerKey: await sealerKey(env), ipcPath: env.IPC_PATH, p2pHost: env.P2P_HOST, p2pPort: env.P2P_PORT },
@@ -33,6 +40,7 @@ async function main(args: string[]): Promise<number> {
     peers: enodeDir === undefined ? undefined : () => enodesIn(enodeDir),
     onSealing: (running) => {
       logger.info(`up: block 0 is ${running.genesisHash}`);
+      if (founding) void found(running.ipcPath, founding, stopping.signal);
       if (enodeDir) void announce(running, enodeDir, env).catch((error) => logger.warn(String(error)));
     },
   });
@@ -43,8 +51,13 @@ async function main(args: string[]): Promise<number> {
       resolve('');
     });
   });
+  stopping.abort();
   await node.stop();
   return signal === '' ? 1 : 0;
+}
+
+async function readFounding({ LEDGER_FILE: file }: GethEnv): Promise<Founding | undefined> {
+  return file ? foundingSchema.parse(JSON.parse(await readFile(file, 'utf8'))) : undefined;
 }
 
 async function sealerKey(env: GethEnv): Promise<Buffer | undefined> {

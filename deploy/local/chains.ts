@@ -7,8 +7,9 @@ import { cliqueGenesis, GAS_LIMIT } from '../geth/genesis.js';
 import { ipcCall } from '../geth/ipc.js';
 import { readSealer } from '../geth/sealer.js';
 import { type SupervisedNode, superviseNode } from '../geth/supervisor.js';
+import { foundingEntry } from '../hospital-keys.js';
 import type { HospitalLayout, StackLayout } from './layout.js';
-import { foundingEntry, type NetworkEntry, type PublicFacts } from './provision.js';
+import { type NetworkEntry, type PublicFacts, peerUrl } from './provision.js';
 
 export interface HospitalChains {
   local: NetworkEntry;
@@ -211,7 +212,9 @@ async function ledgerOn(what: {
   }
   const deployed: Deployment = await deployLedger({
     ...{ ipcPath: node.rpc, chainId: what.chainId },
-    hospitals: what.setups.map(({ layout, facts }) => foundingEntry(layout, facts, tier)),
+    hospitals: what.setups.map(({ layout, facts }) =>
+      foundingEntry({ id: layout.id, peerUrl: peerUrl(layout), keys: facts }, tier),
+    ),
     threshold: Math.floor(what.setups.length / 2) + 1,
   });
   what.logger.info(`${node.title}: EmrLedger deployed at ${deployed.contract}`);

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { toHex } from '../../libs/platform/src/bytes.js';
 import type { Logger } from '../geth/binary.js';
+import { endpointHash } from '../hospital-keys.js';
 import { Latencies, Session } from './demo/client.js';
-import { demoUsers, endpointHash } from './provision.js';
+import { demoUsers, peerUrl } from './provision.js';
 import type { RunningStack } from './stack.js';
 
 /**
@@ -17,7 +18,7 @@ export async function updateEndpoints(stack: RunningStack, logger: Logger, signa
     const entry = json.items.find(
       ({ id, network }: { id: number; network: string }) => id === layout.id && network === 'global',
     );
-    const now = toHex(endpointHash(layout));
+    const now = toHex(endpointHash(peerUrl(layout)));
     if (!entry || entry.endpointHash === now) continue;
     logger.info(`${layout.title}: telling the registry about the new ports`);
     const { registrar, identityKey, transferKey, transferKeyId } = entry;

@@ -1,23 +1,15 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writeKeystore } from '../../libs/chain-client/src/keys/keystore.js';
-import { addressOf, newKey } from '../../libs/chain-client/src/keys/secp256k1.js';
-import type { HospitalEntry } from '../../libs/contracts/src/deployment.js';
-import { fromHex, toHex } from '../../libs/platform/src/bytes.js';
-import { createVault } from '../../libs/vault/src/vault.js';
+import { newKey } from '../../libs/chain-client/src/keys/secp256k1.js';
 import { importSealer } from '../geth/sealer.js';
+import { makeHospitalKeys, type PublicKeys } from '../hospital-keys.js';
 import type { HospitalLayout } from './layout.js';
 
 /** What others may know of a hospital's keys; values 0x-hex. */
-export interface PublicFacts {
-  relayers: { local: string; global: string };
-  registrar: string;
+export interface PublicFacts extends PublicKeys {
   sealers: { local: string; global: string };
-  identityKey: string;
-  transferKey: string;
-  transferKeyId: number;
 }
 
 /** Demo users of one hospital, by role; the first is the administrator the gateway makes itself. */
@@ -68,12 +60,7 @@ export async function provisionHospital(hospital: HospitalLayout): Promise<Publi
   await mkdir(hospital.keys, { recursive: true, mode: 0o700 });
   const passphrase = randomBytes(24).toString('base64url');
   await writeFile(files.passphrase, `${passphrase}\n`, { mode: 0o600 });
-  const vault = await createVault(hospital.keys, passphrase);
-  const relayers = { local: newKey(), global: newKey() };
-  const registrar = newKey();
-  await writeKeystore(join(hospital.keys, 'relayer-local.json'), relayers.local, passphrase);
-  await writeKeystore(join(hospital.keys, 'relayer-global.json'), relayers.global, passphrase);
-  await writeKeystore(join(hospital.keys, 'registrar.json'), registrar, passphrase);
+  const keys = await makeHospitalKeys(hospital.keys, passphrase);
   const sealers = {
     local: await importSealer(hospital.nodes.local, newKey()),
     global: await importSealer(hospital.nodes.global, newKey()),
@@ -84,14 +71,7 @@ export async function provisionHospital(hospital: HospitalLayout): Promise<Publi
   const username = `admin.${hospital.letter}`;
   await writeSecret(files.bootstrapAdmin, { username, password: passwords[username] });
 
-  const facts: PublicFacts = {
-    relayers: { local: toHex(addressOf(relayers.local)), global: toHex(addressOf(relayers.global)) },
-    registrar: toHex(addressOf(registrar)),
-    sealers,
-    identityKey: toHex(vault.identityPublicKey),
-    transferKey: toHex(vault.transferKey.publicKey),
-    transferKeyId: vault.transferKey.id,
-  };
+  const facts: PublicFacts = { ...keys, sealers };
   const draft = `${files.facts}.tmp`;
   await writeFile(draft, `${JSON.stringify(facts, null, 2)}\n`);
   await rename(draft, files.facts);
@@ -100,21 +80,6 @@ export async function provisionHospital(hospital: HospitalLayout): Promise<Publi
 
 /** Where this hospital's gateway listens for the others. */
 export const peerUrl = (hospital: HospitalLayout) => `http://127.0.0.1:${hospital.ports.peer}`;
-
-export const endpointHash = (hospital: HospitalLayout) => createHash('sha256').update(peerUrl(hospital)).digest();
-
-/** The hospital as a founder of a network's ledger. */
-export function foundingEntry(hospital: HospitalLayout, facts: PublicFacts, tier: 'local' | 'global'): HospitalEntry {
-  return {
-    id: hospital.id,
-    registrar: fromHex(facts.registrar, 20),
-    relayers: [fromHex(facts.relayers[tier], 20)],
-    identityKey: fromHex(facts.identityKey, 32),
-    transferKey: fromHex(facts.transferKey, 32),
-    transferKeyId: facts.transferKeyId,
-    endpointHash: endpointHash(hospital),
-  };
-}
 
 /** Name of a hospital's built-in issuer. It stays when ports move: actors are bound to it. */
 const issuerOf = (hospital: HospitalLayout) => `urn:emr-gateway:${hospital.slug}`;
