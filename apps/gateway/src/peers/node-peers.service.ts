@@ -24,7 +24,7 @@ export class NodePeersService implements OnApplicationBootstrap, OnApplicationSh
   onApplicationBootstrap(): void {
     const round = () =>
       this.#addAll()
-        .catch((error: unknown) => this.logger.debug({ err: error }, 'peers could not be added; tried again soon'))
+        .catch((error: unknown) => this.logger.debug({ err: error }, 'peers could not be read; tried again soon'))
         .finally(() => {
           if (this.#timer) this.#timer = setTimeout(round, AGAIN_MS).unref();
         });
@@ -80,9 +80,15 @@ export class NodePeersService implements OnApplicationBootstrap, OnApplicationSh
     await transport.request('admin_removePeer', [enode]).catch(unavailable);
   }
 
+  /** Each peer for itself: one network's node being away must not keep another's from meeting its peers. */
   async #addAll(): Promise<void> {
-    for (const { network, enode } of await this.store.list()) {
-      await this.nodes.transport(network).request('admin_addPeer', [enode]);
+    const rows = await this.store.list();
+    const added = await Promise.allSettled(
+      rows.map(async ({ network, enode }) => this.nodes.transport(network).request('admin_addPeer', [enode])),
+    );
+    for (const result of added) {
+      if (result.status === 'rejected')
+        this.logger.debug({ err: result.reason }, 'a peer could not be added; tried again soon');
     }
   }
 
