@@ -17,62 +17,10 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { TASKS } from './tasks/help.mjs';
 
 const ROOT = dirname(fileURLToPath(import.meta.url));
 const NODE_NEEDED = [20, 19];
-
-/** What `--help` says, before anything is installed. */
-const TASKS = {
-  start: {
-    summary: 'two hospitals with their nodes, on this machine, with sample data',
-    usage: `npm start -- [options]
-  --exit          end after the summary, with 0 when everything worked
-  --fresh         start from nothing: the state folder is removed first
-  --ports BASE    first port of the range used (default 4100)
-  --state DIR     keep everything in this folder (default .emr)
-  --no-demo       start the hospitals, load nothing
-Ctrl-C stops everything in order; the next start goes on where this one ended.`,
-  },
-  test: {
-    summary: 'all tests: contract, unit, integration, end to end',
-    usage: `npm test -- [SUITE ...]
-  SUITE           contracts, slither, unit, integration, e2e (default: all of them)
-Ends with one line: N passed, N failed, and N skipped where something was. What was skipped, and why, stands above it.`,
-  },
-  check: {
-    summary: 'format, lint, types, import rules, unused code, lockfile, sizes',
-    usage: `npm run check -- [STEP ...]
-  STEP            biome, types, imports, unused, lockfile, environment, size (default: all of them)`,
-  },
-  bench: {
-    summary: 'measurements',
-    usage: `npm run bench -- NAME [options]
-  NAME            gateway, latency
-  --json FILE     write the figures as JSON too`,
-  },
-  contracts: {
-    summary: 'compile the ledger contract anew',
-    usage:
-      'npm run contracts\nWrites libs/contracts/src/generated. Every other task does this by itself when the sources changed.',
-  },
-  migrate: {
-    summary: 'bring a database to the latest schema',
-    usage: `npm run migrate -- [--url URL]
-  --url URL       connection of the database's owner (default: DATABASE_URL of the environment)`,
-  },
-  provision: {
-    summary: 'secrets, keys and network files for docker-compose.yml',
-    usage: `npm run provision -- hospital --dir DIR --id N --slug NAME --peer-url URL [--issuer URL --jwks-uri URL]
-npm run provision -- consortium --dir DIR --slug NAME [--chain-id N] PUBLIC.json ...
-  hospital        makes one hospital's secrets and keys; SECRETS_DIR is DIR/secrets, CONFIG_DIR is DIR/config
-  consortium      writes what follows from every founder's public.json: geneses, ledgers, networks, peers`,
-  },
-  geth: {
-    summary: 'find or build the geth that the nodes run',
-    usage:
-      'npm run geth\nPrints its path. Builds it once with the Go toolchain when neither GETH_BIN nor the PATH has a fitting one.',
-  },
-};
 
 /** Tasks that must be able to report or repair a tree that doesn't compile. */
 const TOLERANT = new Set(['check', 'contracts']);
