@@ -3,10 +3,12 @@
 set -eu
 run() { psql -v ON_ERROR_STOP=1 --quiet --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" "$@"; }
 for kind in owner gateway mirror; do
-  # An assignment of its own: a secret that can't be read must end the script, not become an empty password.
-  password=$(cat "${SECRETS:-/run/secrets}/postgres-$kind-password")
-  [ -n "$password" ] || exit 1
-  run -v role="$kind" -v password="$password" <<'SQL'
+  file="${SECRETS:-/run/secrets}/postgres-$kind-password"
+  # A secret that can't be read must end the script, not become an empty password.
+  [ -n "$(cat "$file")" ] || exit 1
+  # psql reads it itself: every user of the host can read command lines.
+  run -v role="$kind" -v file="$file" <<'SQL'
+\set password `cat :'file'`
 CREATE ROLE :"role" LOGIN PASSWORD :'password';
 SQL
 done
