@@ -63,7 +63,6 @@ export async function createGateway(env: GatewayEnv, logger: Logger): Promise<Ga
   SwaggerModule.setup('docs', app, document, {
     jsonDocumentUrl: 'openapi.json',
     raw: ['json'],
-    swaggerOptions: { persistAuthorization: true },
   });
   await app.init();
   await instance.ready();
