@@ -147,6 +147,7 @@ describe('a request', () => {
     [`/v1/emrs/0x${'00'.repeat(32)}/grants`, ['grants', 0.1, 'ab'.repeat(32)]],
     ['/v1/operations', ['operations', '9999999999999999999']],
     ['/v1/admin/users', ['users', 'a\u0000']],
+    ['/v1/admin/users', ['users', 'AAAA']],
     ['/v1/transfers', ['transfers', '2026-02-31 10:00:00+00', 'ab'.repeat(32)]],
     ['/v1/transfers', ['transfers', '1111111111111', 'ab'.repeat(32)]],
   ])('of %s with a forged cursor never gets as far as the database', async (path, key) => {

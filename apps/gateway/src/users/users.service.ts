@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { ProblemError } from '../../../../libs/platform/src/errors.js';
+import { packWrapped, unpackWrapped, Vault } from '../../../../libs/vault/src/vault.js';
 import { type Account, Accounts } from '../auth/accounts.service.js';
 import type { Caller } from '../auth/caller.js';
 import { Issuers } from '../auth/issuers.js';
@@ -9,7 +10,8 @@ import { decodeCursor, pageOf } from '../http/page.js';
 import type { NewUser, UserBody, UserQuery } from './users.schema.js';
 
 const LIST = 'users';
-const cursorKey = z.tuple([z.string().regex(/^[^\p{C}]{1,64}$/u)]);
+const cursorKey = z.tuple([z.base64url().max(512)]);
+const CURSOR = Buffer.from('users-cursor');
 
 /** Users of the built-in issuer. An OIDC issuer keeps its own. */
 @Injectable()
@@ -17,12 +19,26 @@ export class UsersService {
   constructor(
     private readonly accounts: Accounts,
     private readonly issuers: Issuers,
+    private readonly vault: Vault,
   ) {}
 
   async list(query: UserQuery, exchange: { request: FastifyRequest; reply: FastifyReply }) {
     const after = decodeCursor(LIST, query.cursor, cursorKey);
-    const rows = await this.accounts.list(after?.[0], query.limit + 1);
-    return pageOf(exchange, LIST, rows, query.limit, (row) => [row.username], present);
+    const rows = await this.accounts.list(after && this.#opened(after[0]), query.limit + 1);
+    return pageOf(exchange, LIST, rows, query.limit, ({ username }) => [this.#sealed(username)], present);
+  }
+
+  /** A user's name may be a person's, and a cursor travels in a URL. */
+  #sealed(username: string): string {
+    return packWrapped(this.vault.wrap(Buffer.from(username), CURSOR)).toString('base64url');
+  }
+
+  #opened(cursor: string): string {
+    try {
+      return this.vault.unwrap(unpackWrapped(Buffer.from(cursor, 'base64url')), CURSOR).toString();
+    } catch (cause) {
+      throw new ProblemError('INVALID_CURSOR', { cause });
+    }
   }
 
   /**
