@@ -42,6 +42,23 @@ describe('the registry of hospitals', () => {
     expect(expectStatus(await vote(a), 403).body.code).toBe('DENIED_BY_LEDGER');
   });
 
+  it('suspends a hospital, and takes it back, by the same majority', async () => {
+    const vote = (hospital: Hospital, what: string) =>
+      hospital.call('admin.x', admin, 'POST', `/v1/admin/hospitals/3/${what}`);
+    for (const [what, active] of [
+      ['suspension', false],
+      ['reinstatement', true],
+    ] as const) {
+      expectStatus(await vote(a, what), 200);
+      expect((await registry(a))[2].active).toBe(!active);
+      expectStatus(await vote(b, what), 200);
+      for (const hospital of [a, b])
+        await expect.poll(async () => (await registry(hospital))[2].active, { timeout: 10_000 }).toBe(active);
+    }
+    const unknown = await a.call('admin.x', admin, 'POST', '/v1/admin/hospitals/9/suspension');
+    expect(expectStatus(unknown, 403).body.reason).toBe('HOSPITAL_UNKNOWN');
+  });
+
   it('has a hospital change its own keys, and nobody else’s', async () => {
     const [own] = await registry(a);
     const { registrar, identityKey, transferKey, transferKeyId } = own;

@@ -53,4 +53,28 @@ export class HospitalsController {
   ): Promise<void> {
     await this.operations.respond(reply, await this.hospitals.updateKeys(caller, key, id, body), prefer);
   }
+
+  @Post(':id/suspension')
+  @Route({ summary: 'Vote for suspending a hospital', roles: ['admin'], act: 'changes' })
+  async suspend(
+    @CurrentCaller() caller: Caller,
+    @IdempotencyKey() key: string,
+    @Prefer() prefer: Preferences,
+    @Param('id', { schema: hospitalNumberInPath }) id: number,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
+    await this.operations.respond(reply, await this.hospitals.voteStatus(caller, key, id, false), prefer);
+  }
+
+  @Post(':id/reinstatement')
+  @Route({ summary: 'Vote for taking a suspended hospital back', roles: ['admin'], act: 'changes' })
+  async reinstate(
+    @CurrentCaller() caller: Caller,
+    @IdempotencyKey() key: string,
+    @Prefer() prefer: Preferences,
+    @Param('id', { schema: hospitalNumberInPath }) id: number,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
+    await this.operations.respond(reply, await this.hospitals.voteStatus(caller, key, id, true), prefer);
+  }
 }

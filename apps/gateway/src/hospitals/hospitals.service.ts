@@ -43,6 +43,29 @@ export class HospitalsService {
     });
   }
 
+  /**
+   * This hospital's vote for suspending a hospital, or for taking a suspended one back. Once suspended, its acts are refused on the global
+   * ledger and its gateway by the others. What the vote needs, and whether it can be, the ledger knows.
+   */
+  voteStatus(caller: Caller, idempotencyKey: string, id: number, active: boolean): Promise<Performed> {
+    return this.operations.perform(caller, {
+      idempotencyKey,
+      fingerprint: fingerprintOf('POST', `/v1/admin/hospitals/${id}/${active ? 'reinstatement' : 'suspension'}`, {}),
+      type: active ? 'reinstate-hospital' : 'suspend-hospital',
+      steps: [
+        {
+          network: 'global',
+          build: () => ({
+            code: Operation.VOTE_STATUS,
+            recordId: NO_RECORD,
+            actor: 'registrar',
+            parameters: parameters.voteStatus({ id, active }),
+          }),
+        },
+      ],
+    });
+  }
+
   /** New keys or endpoint of this hospital, on each of its networks. @throws ProblemError FORBIDDEN for another hospital */
   updateKeys(caller: Caller, idempotencyKey: string, id: number, update: HospitalUpdate): Promise<Performed> {
     if (id !== caller.hospital) {

@@ -11,7 +11,7 @@ import { bytesOf } from '../http/fields.js';
 import { decodeCursor, pageOf } from '../http/page.js';
 import { everywhere, fingerprintOf } from '../operations/act.js';
 import { OperationsService, type Performed } from '../operations/operations.service.js';
-import type { Membership, TeamMemberQuery } from './teams.schema.js';
+import type { Membership, TeamMemberBody, TeamMemberQuery } from './teams.schema.js';
 import { TeamsStore } from './teams.store.js';
 
 const LIST = 'team-members';
@@ -36,7 +36,7 @@ export class TeamsService {
       rows,
       query.limit,
       ({ member }) => [toHex(member)],
-      ({ member, subject }) => ({ actor: toHex(member), subject }),
+      ({ member, subject }): TeamMemberBody => ({ actor: toHex(member), subject }),
     );
   }
 
