@@ -106,6 +106,8 @@ describe('docker-compose.yml', () => {
     for (const [name, { volumes = [], secrets = [] }] of services) {
       const config = volumes.filter((volume) => volume.includes('CONFIG_DIR'));
       const targets = secrets.map(({ target }) => target);
+      const urls = targets.filter((target) => target.endsWith('-url'));
+      if (name.startsWith('geth-')) expect(urls, name).toEqual(['node-url']);
       for (const volume of config) expect(volume, name).toMatch(/:ro$/);
       if (name.startsWith('gateway-')) expect(targets).not.toContain('sealer-passphrase');
       else {

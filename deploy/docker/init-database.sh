@@ -2,7 +2,7 @@
 # Runs once, on an empty Postgres: the database's login roles, their passwords from files. `migrate` then makes the schemas.
 set -eu
 run() { psql -v ON_ERROR_STOP=1 --quiet --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" "$@"; }
-for kind in owner gateway mirror; do
+for kind in owner gateway mirror node; do
   file="${SECRETS:-/run/secrets}/postgres-$kind-password"
   # A secret that can't be read must end the script, not become an empty password.
   [ -n "$(cat "$file")" ] || exit 1
@@ -15,11 +15,13 @@ done
 run -v db="$POSTGRES_DB" <<'SQL'
 CREATE ROLE emr_gateway NOLOGIN;
 CREATE ROLE emr_mirror NOLOGIN;
+CREATE ROLE emr_node NOLOGIN;
 GRANT emr_gateway TO gateway;
 GRANT emr_mirror TO mirror;
+GRANT emr_node TO node;
 GRANT gateway TO owner;
 ALTER DATABASE :"db" OWNER TO owner;
 REVOKE ALL ON DATABASE :"db" FROM PUBLIC;
-GRANT CONNECT ON DATABASE :"db" TO owner, gateway, mirror;
+GRANT CONNECT ON DATABASE :"db" TO owner, gateway, mirror, node;
 CREATE SCHEMA bullmq AUTHORIZATION gateway;
 SQL

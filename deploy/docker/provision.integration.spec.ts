@@ -99,9 +99,9 @@ describe('a provisioned hospital', () => {
         seen.add(await readFile(secret(index, name), 'utf8'));
       }
       const names = await readdir(secret(index, '.'));
-      expect(names).toHaveLength(13);
+      expect(names).toHaveLength(15);
     }
-    expect(seen.size).toBe(26);
+    expect(seen.size).toBe(30);
     const told = JSON.stringify(facts);
     for (const text of seen) expect(told).not.toContain(text.trim());
   });

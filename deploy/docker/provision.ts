@@ -61,7 +61,7 @@ export async function provisionHospital(dir: string, hospital: NewHospital): Pro
   }
   const secret = (name: string, value: string) => writeNew(join(secrets, name), `${value}\n`, 0o600);
   const letter = slug.split('-').at(-1);
-  for (const role of ['superuser', 'owner', 'gateway', 'mirror']) {
+  for (const role of ['superuser', 'owner', 'gateway', 'mirror', 'node']) {
     const password = newSecret();
     await secret(`postgres-${role}-password`, password);
     if (role !== 'superuser') await secret(`${role}-url`, `postgres://${role}:${password}@postgres-${letter}:5432/emr`);

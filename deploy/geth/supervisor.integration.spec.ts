@@ -126,7 +126,7 @@ const mined = (ipcPath: string, count: number) =>
 function localOptions(sealerKey: Buffer, change: Partial<SupervisorOptions> = {}): SupervisorOptions {
   if (!geth) throw new Error('no geth');
   const genesis = cliqueGenesis({ chainId: CHAIN, period: 0, signers: [addressOf(sealerKey)] });
-  const from = { url: database.gatewayUrl, network: 'local' };
+  const from = { url: database.nodeUrl, network: 'local' };
   return {
     title: 'local',
     geth,
@@ -227,7 +227,7 @@ describe.skipIf(!geth)('a supervised local node', () => {
 
   it('does not seal while the mirror cannot be asked', async () => {
     const sealerKey = randomBytes(32);
-    const nowhere = new URL(database.gatewayUrl);
+    const nowhere = new URL(database.nodeUrl);
     nowhere.port = '1';
     const local = await supervise(localOptions(sealerKey, { mirror: { url: nowhere.href, network: 'local' } }));
     await until(() => warnings.some((line) => line.includes('not sealing yet')), 'the warning');

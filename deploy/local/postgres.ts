@@ -174,11 +174,13 @@ export interface HospitalDatabase {
   ownerUrl: string;
   gatewayUrl: string;
   mirrorUrl: string;
+  /** Reads the mirror's blocks, so that a node can be made whole from them. */
+  nodeUrl: string;
 }
 
 /**
- * A database with its three login roles, made or brought up to date: `<name>_owner`, `<name>_gateway` (member of emr_gateway, owns schema
- * bullmq), `<name>_mirror` (member of emr_mirror). Passwords are made once and kept in the state folder.
+ * A database with its four login roles, made or brought up to date: `<name>_owner`, `<name>_gateway` (member of emr_gateway, owns schema
+ * bullmq), `<name>_mirror` (member of emr_mirror), `<name>_node` (member of emr_node). Passwords are made once and kept in the state folder.
  */
 export async function createHospitalDatabase(
   server: Pick<PostgresServer, 'url' | 'dir'>,
@@ -186,26 +188,24 @@ export async function createHospitalDatabase(
 ): Promise<HospitalDatabase> {
   if (!/^[a-z][a-z0-9_]{0,40}$/.test(name)) throw new RangeError(`not a database name: ${name}`);
   const port = Number(new URL(server.url).port);
-  const kinds = ['owner', 'gateway', 'mirror'] as const;
+  const kinds = ['owner', 'gateway', 'mirror', 'node'] as const;
   const passwords = secretOf(join(server.dir, 'credentials', `${name}.json`), kinds);
   await withClient(server.url, async (client) => {
     await client.query('SELECT pg_advisory_lock(4100)'); // until this connection ends: roles and grants are shared by all databases
     const quiet = (role: string, action: string) =>
       client.query(`DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '${role}') THEN ${action}; END IF;
         EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$`);
-    await quiet('emr_gateway', 'CREATE ROLE emr_gateway NOLOGIN');
-    await quiet('emr_mirror', 'CREATE ROLE emr_mirror NOLOGIN');
+    for (const role of ['emr_gateway', 'emr_mirror', 'emr_node']) await quiet(role, `CREATE ROLE ${role} NOLOGIN`);
     for (const kind of kinds) {
       await quiet(`${name}_${kind}`, `CREATE ROLE ${name}_${kind} LOGIN`);
       await client.query(`ALTER ROLE ${name}_${kind} LOGIN PASSWORD '${passwords[kind]}'`);
     }
-    await client.query(`GRANT emr_gateway TO ${name}_gateway`);
-    await client.query(`GRANT emr_mirror TO ${name}_mirror`);
+    for (const kind of ['gateway', 'mirror', 'node']) await client.query(`GRANT emr_${kind} TO ${name}_${kind}`);
     await client.query(`GRANT ${name}_gateway TO ${name}_owner`); // migrations also set rights on the queue's schema
     const { rowCount } = await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [name]);
     if (!rowCount) await client.query(`CREATE DATABASE ${name} OWNER ${name}_owner TEMPLATE template0`);
     await client.query(`REVOKE ALL ON DATABASE ${name} FROM PUBLIC`);
-    await client.query(`GRANT CONNECT ON DATABASE ${name} TO ${name}_owner, ${name}_gateway, ${name}_mirror`);
+    await client.query(`GRANT CONNECT ON DATABASE ${name} TO ${kinds.map((kind) => `${name}_${kind}`).join()}`);
   });
   const superuser = new URL(server.url);
   superuser.pathname = `/${name}`;
@@ -213,7 +213,7 @@ export async function createHospitalDatabase(
     await client.query(`CREATE SCHEMA IF NOT EXISTS bullmq AUTHORIZATION ${name}_gateway`);
   });
   const of = (kind: (typeof kinds)[number]) => urlOf(`${name}_${kind}`, passwords[kind] as string, port, name);
-  return { ownerUrl: of('owner'), gatewayUrl: of('gateway'), mirrorUrl: of('mirror') };
+  return { ownerUrl: of('owner'), gatewayUrl: of('gateway'), mirrorUrl: of('mirror'), nodeUrl: of('node') };
 }
 
 async function withClient(url: string, work: (client: pg.Client) => Promise<void>): Promise<void> {
@@ -230,11 +230,12 @@ function urlOf(role: string, password: string, port: number, database: string): 
   return `postgres://${role}:${password}@127.0.0.1:${port}/${database}`;
 }
 
-/** Passwords (32 hex digits, so that they need no quoting) made at first use and kept, readable by us alone. */
+/** Passwords (32 hex digits, so that they need no quoting) made when first asked for and kept, readable by us alone. */
 function secretOf(file: string, names: readonly string[]): Record<string, string> {
-  if (existsSync(file)) return JSON.parse(readFileSync(file, 'utf8')) as Record<string, string>;
+  const kept = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Record<string, string>) : {};
+  if (names.every((name) => name in kept)) return kept;
   mkdirSync(join(file, '..'), { recursive: true, mode: 0o700 });
-  const made = Object.fromEntries(names.map((name) => [name, randomBytes(16).toString('hex')]));
+  const made = Object.fromEntries(names.map((name) => [name, kept[name] ?? randomBytes(16).toString('hex')]));
   const draft = `${file}.${randomBytes(4).toString('hex')}`;
   writeFileSync(draft, JSON.stringify(made), { mode: 0o600 });
   renameSync(draft, file);

@@ -82,7 +82,7 @@ export async function startStack(options: StackOptions): Promise<RunningStack> {
       const facts = await provisionHospital(hospital);
       const database = await createHospitalDatabase(postgres, hospital.database);
       await migrate(database.ownerUrl, (name) => logger.info(`${hospital.title}: migrated ${name}`));
-      setups.push({ layout: hospital, facts, database, mirrorUrl: database.gatewayUrl });
+      setups.push({ layout: hospital, facts, database, mirrorUrl: database.nodeUrl });
       signal?.throwIfAborted();
     }
 

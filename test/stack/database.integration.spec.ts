@@ -25,4 +25,18 @@ async function schemas(url: string): Promise<string[]> {
 it('gives a test file a migrated database with the roles of production', async () => {
   expect(await schemas(database.gatewayUrl)).toEqual(['bullmq', 'gateway', 'mirror']);
   expect(await schemas(database.mirrorUrl)).toEqual(['gateway', 'mirror']);
+  expect(await schemas(database.nodeUrl)).toEqual(['mirror']);
+});
+
+it('lets a node read the blocks that make it whole, and nothing else', async () => {
+  const client = new pg.Client({ connectionString: database.nodeUrl });
+  await client.connect();
+  try {
+    expect((await client.query('SELECT raw FROM mirror.block')).rows).toEqual([]);
+    expect((await client.query('SELECT final_number FROM mirror.cursor')).rows).toEqual([]);
+    for (const sql of ['DELETE FROM mirror.block', 'SELECT * FROM mirror.emr_event', 'SELECT * FROM gateway.operation'])
+      await expect(client.query(sql), sql).rejects.toMatchObject({ code: '42501' });
+  } finally {
+    await client.end();
+  }
 });

@@ -29,7 +29,7 @@ export async function freshDatabase(options: { migrated?: boolean } = {}): Promi
       await client.connect();
       try {
         await client.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
-        await client.query(`DROP ROLE IF EXISTS ${name}_owner, ${name}_gateway, ${name}_mirror`);
+        await client.query(`DROP ROLE IF EXISTS ${name}_owner, ${name}_gateway, ${name}_mirror, ${name}_node`);
       } finally {
         await client.end();
       }

@@ -5,6 +5,7 @@ import { MirrorBaseline1001 } from './migrations/1001-mirror-baseline.js';
 import { TransferTakeover1002 } from './migrations/1002-transfer-takeover.js';
 import { AssignedTransactions1003 } from './migrations/1003-assigned-transactions.js';
 import { WritePathSpeed1005 } from './migrations/1005-write-path-speed.js';
+import { NodeReader1006 } from './migrations/1006-node-reader.js';
 
 export interface DataSourceSettings {
   /** postgres://user:password@host:port/database */
@@ -43,6 +44,7 @@ export function createDataSource(settings: DataSourceSettings): DataSource {
       TransferTakeover1002,
       AssignedTransactions1003,
       WritePathSpeed1005,
+      NodeReader1006,
     ],
     migrationsTableName: 'migration',
     synchronize: false,
