@@ -14,7 +14,8 @@ export interface Genesis {
   gasLimit: string;
   difficulty: string;
   timestamp: string;
-  alloc: Record<string, never>;
+  /** Balances at block 0 by 0x address; none where transactions are free. */
+  alloc: Record<string, { balance: string }>;
 }
 
 /**

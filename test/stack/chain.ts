@@ -81,9 +81,16 @@ export function testGeth(): Promise<GethBinary | undefined> {
  * Starts a network of one sealing node (Clique, geth; Anvil where no geth is found) and deploys EmrLedger.
  * @param hospitals how many hospitals found the ledger (ids from 1); or hospitals made by `testHospital`
  * @param period seconds between blocks; 0: a block when a transaction arrives
+ * @param funded the relayers have an ether each: what isn't free can be paid
  */
 export async function startTestChain(
-  options: { hospitals?: number | TestHospital[]; relayers?: number; period?: number; chainId?: number } = {},
+  options: {
+    hospitals?: number | TestHospital[];
+    relayers?: number;
+    period?: number;
+    chainId?: number;
+    funded?: boolean;
+  } = {},
 ): Promise<TestChain> {
   const hospitals = foundingHospitals(options.hospitals, options.relayers);
   const chainId = options.chainId ?? 710_001;
@@ -92,6 +99,10 @@ export async function startTestChain(
   const geth = await testGeth();
   const sealerKey = randomBytes(32);
   const genesis = cliqueGenesis({ chainId, period, signers: [addressOf(sealerKey)] });
+  if (options.funded) {
+    const relayers = hospitals.flatMap(({ relayerKeys }) => relayerKeys.map(addressOf));
+    genesis.alloc = Object.fromEntries(relayers.map((address) => [address, { balance: '0xde0b6b3a7640000' }]));
+  }
   const start = (bootMine: boolean) =>
     geth
       ? startNode({ geth, dir, genesis, networkId: chainId, sealerKey, bootMine, logger: quiet })

@@ -65,8 +65,9 @@ export interface Clinician {
   query(requestId?: Buffer): NewOperation;
 }
 
-export async function startBench(options: { relayers?: number } = {}): Promise<Bench> {
-  const [chain, database] = await Promise.all([startTestChain({ relayers: options.relayers ?? 1 }), freshDatabase()]);
+export async function startBench(options: { relayers?: number; funded?: boolean } = {}): Promise<Bench> {
+  const { relayers = 1, funded = false } = options;
+  const [chain, database] = await Promise.all([startTestChain({ relayers, funded }), freshDatabase()]);
   const network: NetworkConfig = {
     name: NETWORK,
     chainId: BigInt(chain.chainId),

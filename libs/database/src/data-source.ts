@@ -4,6 +4,7 @@ import { GatewayBaseline1000 } from './migrations/1000-gateway-baseline.js';
 import { MirrorBaseline1001 } from './migrations/1001-mirror-baseline.js';
 import { TransferTakeover1002 } from './migrations/1002-transfer-takeover.js';
 import { AssignedTransactions1003 } from './migrations/1003-assigned-transactions.js';
+import { OperatorTools1004 } from './migrations/1004-operator-tools.js';
 import { WritePathSpeed1005 } from './migrations/1005-write-path-speed.js';
 import { NodeReader1006 } from './migrations/1006-node-reader.js';
 
@@ -43,6 +44,7 @@ export function createDataSource(settings: DataSourceSettings): DataSource {
       MirrorBaseline1001,
       TransferTakeover1002,
       AssignedTransactions1003,
+      OperatorTools1004,
       WritePathSpeed1005,
       NodeReader1006,
     ],

@@ -138,9 +138,14 @@ export class ChainReader {
     return receipt === null ? undefined : decodeReceipt(receipt);
   }
 
-  /** Nonce the next transaction of `address` has, as of `tag`. */
-  async transactionCount(address: Buffer, tag: BlockTag = 'latest'): Promise<bigint> {
-    return BigInt(await this.rpc.request<string>('eth_getTransactionCount', [toHex(address), tag]));
+  /** Nonce the next transaction of `address` has, as of a block or tag. */
+  async transactionCount(address: Buffer, at: bigint | BlockTag = 'latest'): Promise<bigint> {
+    return BigInt(await this.rpc.request<string>('eth_getTransactionCount', [toHex(address), blockParam(at)]));
+  }
+
+  /** Wei. */
+  async balance(address: Buffer): Promise<bigint> {
+    return BigInt(await this.rpc.request<string>('eth_getBalance', [toHex(address), 'latest']));
   }
 
   /** Whether the node has each transaction in a block, in its pool, or not at all. */

@@ -93,5 +93,5 @@ export async function pauseSigner(
      WHERE network = $1 AND address = $2 AND state = 'active'`,
     [network.name, signer.address, reason],
   );
-  logger.error({ alarm: true, network: network.name, reason }, 'A signer was paused.');
+  logger.error({ alarm: true, runbook: 'signer-paused', network: network.name, reason }, 'A signer was paused.');
 }

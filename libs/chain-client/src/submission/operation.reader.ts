@@ -1,6 +1,12 @@
 import type { DataSource } from 'typeorm';
 import { type DerivedState, deriveState } from './operation.state.js';
-import type { OperationFailure, OperationPhase, OperationView, TransactionView } from './operation.types.js';
+import type {
+  OperationFailure,
+  OperationPhase,
+  OperationView,
+  TransactionState,
+  TransactionView,
+} from './operation.types.js';
 
 export interface OperationPage {
   /** Only operations of this principal; undefined: of all. */
@@ -29,7 +35,7 @@ interface ViewRecord {
   failure: OperationFailure | null;
   created_at: Date;
   updated_at: Date;
-  transaction_state: 'assigned' | 'signed' | 'submitted' | 'final' | 'reverted' | 'noop' | null;
+  transaction_state: TransactionState | null;
   nonce: string | null;
   hash: Buffer | null;
   included_number: string | null;
@@ -48,7 +54,7 @@ interface ViewRecord {
 }
 
 // One row per operation: its last ride, that ride's attempt in a block (else the newest), the ledger's event and notice.
-// Which event is this operation's: see `isItsEvent`.
+// A NOOP carries nobody. Which event is this operation's: see `isItsEvent`.
 const VIEW = `
 SELECT o.ordinal, o.id, o.type, o.code, o.network, o.record_id, o.request_id, o.actor, o.principal, o.body_hash, o.parent_id,
   o.phase, o.failure, o.created_at, o.updated_at,
@@ -65,7 +71,7 @@ LEFT JOIN LATERAL (
 LEFT JOIN LATERAL (
   SELECT a.hash, i.block_number, i.block_hash, i.status
   FROM gateway.attempt a LEFT JOIN mirror.inclusion i ON i.network = o.network AND i.transaction_hash = a.hash
-  WHERE a.transaction_id = ride.id ORDER BY i.block_number NULLS LAST, a.number DESC LIMIT 1
+  WHERE a.transaction_id = ride.id AND a.kind <> 'noop' ORDER BY i.block_number NULLS LAST, a.number DESC LIMIT 1
 ) attempt ON true
 LEFT JOIN LATERAL (
   SELECT v.sequence, v.type, v.outcome, v.block_number, v.block_hash, v.transaction_hash, i.nonce

@@ -1,12 +1,18 @@
 import { reasonName } from '../../../contracts/src/operations.js';
-import type { OperationFailure, OperationPhase, OperationState, OutcomeView } from './operation.types.js';
+import type {
+  OperationFailure,
+  OperationPhase,
+  OperationState,
+  OutcomeView,
+  TransactionState,
+} from './operation.types.js';
 
 /** What the tables say about one operation, each part absent where nothing is known. */
 export interface OperationFacts {
   phase: OperationPhase;
   failure: OperationFailure | null;
   /** Of the transaction it rides in last. */
-  transactionState: 'assigned' | 'signed' | 'submitted' | 'final' | 'reverted' | 'noop' | null;
+  transactionState: TransactionState | null;
   /** Block of that transaction. */
   inclusion: { blockNumber: bigint; status: number } | null;
   /** The ledger's event for its request id. */

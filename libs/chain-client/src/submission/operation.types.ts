@@ -60,6 +60,12 @@ export type OperationState =
 /** Nothing follows these. */
 export const endStates: ReadonlySet<OperationState> = new Set(['confirmed', 'denied', 'failed', 'cancelled']);
 
+/**
+ * Of a nonce bound to bytes. Open: `signed` (stored), `submitted` (with the node). Ended: `final` (its acts were carried out), `reverted`,
+ * `noop` (a NOOP was mined instead), `lost` (bytes of somebody else were).
+ */
+export type TransactionState = 'assigned' | 'signed' | 'submitted' | 'final' | 'reverted' | 'noop' | 'lost';
+
 export interface TransactionView {
   hash: Buffer;
   nonce: number;

@@ -100,7 +100,8 @@ async function returnActs(
     );
     if (settled === undefined) return 0;
     const back = await query<{ ordinal: string }>(
-      `UPDATE gateway.operation o SET phase = $2, failure = $3, batch_limit = coalesce($4, batch_limit), updated_at = now()
+      `UPDATE gateway.operation o SET phase = CASE WHEN r.withdrawn THEN 'cancelled' ELSE $2 END,
+         failure = CASE WHEN r.withdrawn THEN NULL ELSE $3::jsonb END, batch_limit = coalesce($4, batch_limit), updated_at = now()
        FROM gateway.transaction_operation r
        WHERE r.transaction_id = $1 AND o.ordinal = r.operation_ordinal AND o.phase = 'signed' RETURNING o.ordinal`,
       [
@@ -119,10 +120,14 @@ async function returnActs(
     }
     return alone ? 0 : back.length;
   });
-  logger.error(
-    { alarm: true, network: network.name, nonce: included.nonce, acts, relayerActive, alone },
-    reverted ? 'A transaction reverted; its acts ride again.' : 'A transaction was replaced by one without effect.',
-  );
+  const details = { network: network.name, nonce: included.nonce, acts };
+  if (reverted) {
+    const runbook = 'transaction-reverted';
+    logger.error(
+      { alarm: true, runbook, ...details, relayerActive, alone },
+      'A transaction reverted; its acts ride again.',
+    );
+  } else logger.warn(details, 'A NOOP was mined; the acts of the transaction it replaced ride again.');
   return returned;
 }
 
@@ -160,7 +165,8 @@ const QUARANTINE_FOREIGN = {
        ) i
        WHERE NOT EXISTS (SELECT FROM gateway.attempt a WHERE a.hash = i.transaction_hash)
          AND (i.nonce >= open.next_nonce
-           OR EXISTS (SELECT FROM gateway.transaction t WHERE t.signer_id = open.id AND t.nonce = i.nonce))
+           OR EXISTS (
+             SELECT FROM gateway.transaction t WHERE t.signer_id = open.id AND t.nonce = i.nonce AND t.state <> 'lost'))
        ORDER BY open.id, i.nonce
      )
      UPDATE gateway.signer s
@@ -171,7 +177,7 @@ const QUARANTINE_FOREIGN = {
 
 /**
  * A nonce that we bound to other bytes, or haven't reached yet, is in a block: somebody else holds the key. (Nonces below the next
- * one that were never bound here were taken over from the chain at start-up.)
+ * one that were never bound here were taken over from the chain at start-up; lost ones are known to be somebody else's.)
  */
 async function findForeign(dataSource: DataSource, network: SubmissionNetwork, logger: Logger): Promise<void> {
   const quarantined = await rowsOf<{ nonce: string; hash: string }>(dataSource, QUARANTINE_FOREIGN, [
@@ -179,7 +185,7 @@ async function findForeign(dataSource: DataSource, network: SubmissionNetwork, l
     network.signers.map(({ address }) => address),
   ]);
   for (const { nonce, hash } of quarantined) {
-    const details = { alarm: true, network: network.name, nonce, hash: `0x${hash}` };
+    const details = { alarm: true, runbook: 'signer-quarantined', network: network.name, nonce, hash: `0x${hash}` };
     logger.error(
       details,
       'A nonce of our signer was used by unknown bytes: the signer is quarantined. Is its key used elsewhere?',

@@ -54,7 +54,7 @@ export async function alignSigners(
     const details = { network: network.name, mined: String(mined), pending: String(pending) };
     if (outcome === 'quarantined') {
       logger.error(
-        { alarm: true, ...details },
+        { alarm: true, runbook: 'database-behind-chain', ...details },
         'The chain is ahead of this database; the signer waits for the mirror.',
       );
     } else if (outcome === 'moved') {

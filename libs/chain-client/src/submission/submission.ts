@@ -9,8 +9,11 @@ import { Depth } from './depth.js';
 import { Doorbell } from './doorbell.js';
 import { createFailpoint } from './failpoint.js';
 import { OperationReader } from './operation.reader.js';
+import type { OperatorContext } from './operator.signer.js';
 import { type MirrorCommit, Outcomes } from './outcomes.js';
 import { reconcile } from './reconcile.js';
+import { type Released, type ReleaseRequest, release } from './release.js';
+import { type Replaced, type ReplacementRequest, replace } from './replacement.js';
 import { registerSigners } from './signer.state.js';
 import { openNetwork, type SubmissionLimits, type SubmissionNetwork } from './submission.network.js';
 import { Sweeper } from './sweeper.js';
@@ -50,6 +53,13 @@ export interface Submission {
   crowded(network: string): boolean;
   /** Withdraws an act that was not signed yet. */
   cancel(operationId: string): Promise<'cancelled' | 'too-late' | 'unknown'>;
+  /** An operator's tools: see replacement.ts and release.ts. Every process with the signer's key has them, worker or not. */
+  operator: {
+    replace(request: ReplacementRequest): Promise<Replaced>;
+    release(request: ReleaseRequest): Promise<Released>;
+  };
+  /** Transactions sent again, by network, since this process started. */
+  rescues: ReadonlyMap<string, number>;
   start(): Promise<void>;
   /** Finishes what is in hand; accepted acts stay for the next start or another process. */
   stop(): Promise<void>;
@@ -105,6 +115,7 @@ export function createSubmission(settings: SubmissionSettings): Submission {
     logger,
     onCommit: (commit) => reconciler.onCommit(commit),
   });
+  const rescues = new Map(signing.map(({ name }) => [name, 0]));
   const sweeper = new Sweeper({
     dataSource,
     networks: signing,
@@ -112,7 +123,9 @@ export function createSubmission(settings: SubmissionSettings): Submission {
     failpoint,
     ...(settings.sweepMs === undefined ? {} : { intervalMs: settings.sweepMs }),
     ring: wake,
+    onRescue: (network, transactions) => rescues.set(network, (rescues.get(network) ?? 0) + transactions),
   });
+  const context: OperatorContext = { dataSource, networks, logger, failpoint, ring: wake };
 
   return {
     acceptor,
@@ -125,6 +138,8 @@ export function createSubmission(settings: SubmissionSettings): Submission {
     depth: (network) => depth.of(network),
     crowded: (network) => worker.crowded(network),
     cancel: (operationId) => cancel(dataSource, operationId),
+    operator: { replace: (request) => replace(context, request), release: (request) => release(context, request) },
+    rescues,
     async start() {
       await outcomes.start();
       depth.start();

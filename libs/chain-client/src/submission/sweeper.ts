@@ -18,6 +18,8 @@ export interface SweeperOptions {
   intervalMs?: number;
   /** Acts are waiting on this network. */
   ring(network: string): void;
+  /** Transactions that the node had lost are sent again. */
+  onRescue?(network: string, transactions: number): void;
 }
 
 const LONG_WAIT_SECONDS = 5;
@@ -26,11 +28,17 @@ const EXPLAIN_AGAIN_MS = 30_000;
 /** A signer of the table; it need not be configured any more, as stored bytes need no key. */
 type Sender = Pick<Signer, 'address'>;
 
-interface OpenTransaction {
+interface OpenAttempt {
   nonce: string;
   hash: Buffer;
   raw: Buffer;
   due: boolean;
+}
+
+/** A nonce that is in no block yet: its attempts, newest first. */
+interface OpenTransaction {
+  nonce: string;
+  attempts: OpenAttempt[];
 }
 
 /** Step 5: finds whatever was missed, by looking at the tables and at nothing else, so that no crash and no lost message matters. */
@@ -150,7 +158,7 @@ export class Sweeper {
       const details = { network: network.name, tip: String(tip), cursor: cursor?.number };
       if (behind)
         logger.error(
-          { alarm: true, ...details },
+          { alarm: true, runbook: 'node-behind-mirror', ...details },
           'The node is behind the mirror: nothing is assigned until it caught up.',
         );
       else logger.warn(details, 'The node caught up; acts are assigned again.');
@@ -163,43 +171,66 @@ export class Sweeper {
     if (unsigned) this.options.ring(network.name);
   }
 
-  /** The oldest transaction without a block, unknown to the node: it and all above it are sent again, the same bytes. */
+  /**
+   * The oldest transaction without a block, unknown to the node in every form it has: it and all above it are sent again, the same
+   * bytes. Of several attempts the newest goes first; should the node not take it, an older one still may be mined.
+   */
   private async resend(network: SubmissionNetwork, signer: Sender, atOnce: boolean): Promise<void> {
     const { dataSource, logger, failpoint } = this.options;
-    const open = await rowsOf<OpenTransaction>(
-      dataSource,
-      `SELECT t.nonce, a.hash, a.raw,
-         coalesce(a.sent_at, t.created_at) < now() - $3 * interval '1 millisecond' AS due
-       FROM gateway.signer s
-       JOIN gateway.transaction t ON t.signer_id = s.id AND t.state IN ('signed', 'submitted')
-       JOIN LATERAL (SELECT * FROM gateway.attempt WHERE transaction_id = t.id ORDER BY number DESC LIMIT 1) a ON true
-       WHERE s.network = $1 AND s.address = $2 AND NOT EXISTS (
-         SELECT FROM gateway.attempt b JOIN mirror.inclusion i ON i.network = $1 AND i.transaction_hash = b.hash
-         WHERE b.transaction_id = t.id)
-         AND NOT EXISTS (
-           SELECT FROM gateway.transaction u WHERE u.signer_id = s.id AND u.state = 'assigned' AND u.nonce < t.nonce)
-       ORDER BY t.nonce LIMIT 200`,
-      [network.name, signer.address, network.limits.resendAfterMs],
-    );
+    const open = await this.openTransactions(network, signer);
     const key = `${network.name} ${signer.address.toString('hex')}`;
     const suspect = this.suspects.get(key);
     this.suspects.delete(key);
     const lowest = open[0];
-    if (lowest === undefined || !(lowest.due || atOnce)) return;
-    const known = await network.reader.known(open.map(({ hash }) => hash));
-    const missing = known.indexOf('unknown');
+    if (lowest === undefined || !(lowest.attempts.every(({ due }) => due) || atOnce)) return;
+    const all = open.flatMap(({ attempts }) => attempts);
+    const answers = await network.reader.known(all.map(({ hash }) => hash));
+    const known = new Set(all.filter((_, index) => answers[index] !== 'unknown'));
+    const isLost = ({ attempts }: OpenTransaction) => !attempts.some((attempt) => known.has(attempt));
+    const missing = open.findIndex(isLost);
     if (missing === -1) return;
-    if (known[0] === 'unknown' && (await this.looksUsed(network, signer, BigInt(lowest.nonce)))) {
+    if (missing === 0 && (await this.looksUsed(network, signer, BigInt(lowest.nonce)))) {
       // Two sweeps in a row must agree about the same nonce: between the questions above, a block may have come.
       if (suspect === lowest.nonce) return this.quarantine(network, signer, lowest.nonce);
       this.suspects.set(key, lowest.nonce);
       return;
     }
+    const rescued = open.slice(missing);
     logger.info(
-      { network: network.name, from: open[missing]!.nonce, count: open.length - missing },
+      { network: network.name, from: rescued[0]!.nonce, count: rescued.length },
       'Stored transactions are sent again.',
     );
-    await broadcast(dataSource, network, signer, open.slice(missing), logger, failpoint);
+    this.options.onRescue?.(network.name, rescued.filter(isLost).length);
+    const again = rescued.flatMap((one) =>
+      isLost(one) ? one.attempts : one.attempts.filter((attempt) => known.has(attempt)),
+    );
+    await broadcast(dataSource, network, signer, again, logger, failpoint);
+  }
+
+  /** Lowest nonce first. */
+  private async openTransactions(network: SubmissionNetwork, signer: Sender): Promise<OpenTransaction[]> {
+    const attempts = await rowsOf<OpenAttempt>(
+      this.options.dataSource,
+      `SELECT t.nonce, a.hash, a.raw,
+         coalesce(a.sent_at, t.created_at) < now() - $3 * interval '1 millisecond' AS due
+       FROM gateway.signer s
+       JOIN gateway.transaction t ON t.signer_id = s.id AND t.state IN ('signed', 'submitted')
+       JOIN gateway.attempt a ON a.transaction_id = t.id
+       WHERE s.network = $1 AND s.address = $2 AND NOT EXISTS (
+         SELECT FROM gateway.attempt b JOIN mirror.inclusion i ON i.network = $1 AND i.transaction_hash = b.hash
+         WHERE b.transaction_id = t.id)
+         AND NOT EXISTS (
+           SELECT FROM gateway.transaction u WHERE u.signer_id = s.id AND u.state = 'assigned' AND u.nonce < t.nonce)
+       ORDER BY t.nonce, a.number DESC LIMIT 200`,
+      [network.name, signer.address, network.limits.resendAfterMs],
+    );
+    const open: OpenTransaction[] = [];
+    for (const attempt of attempts) {
+      const last = open.at(-1);
+      if (last?.nonce === attempt.nonce) last.attempts.push(attempt);
+      else open.push({ nonce: attempt.nonce, attempts: [attempt] });
+    }
+    return open;
   }
 
   /**
@@ -225,7 +256,7 @@ export class Sweeper {
       [network.name, signer.address, `FOREIGN_NONCE ${nonce}`],
     );
     if (changed.length === 0) return;
-    const details = { alarm: true, network: network.name, nonce };
+    const details = { alarm: true, runbook: 'signer-quarantined', network: network.name, nonce };
     this.options.logger.error(details, 'A nonce of our signer was used by unknown bytes: the signer is quarantined.');
   }
 }
