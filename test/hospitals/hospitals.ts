@@ -67,6 +67,8 @@ export interface Hospitals {
 export interface HospitalsOptions {
   /** One ledger is everything to both. */
   single?: boolean;
+  /** Relayers have funds on the shared ledger. */
+  funded?: boolean;
   /** `relayers` in the networks file; default: none, and a keystore for each tier. */
   relayers?(hospital: TestHospital, chainId: number): Promise<unknown[]>;
 }
@@ -75,7 +77,11 @@ export interface HospitalsOptions {
 export async function startHospitals(options: HospitalsOptions = {}): Promise<Hospitals> {
   const keys = [await prepare(1, options), await prepare(2, options)] as const;
   const founding = keys.map(({ founder }) => founder);
-  const global = await startTestChain({ hospitals: founding, chainId: 720_000 });
+  const global = await startTestChain({
+    hospitals: founding,
+    chainId: 720_000,
+    funded: options.funded ?? false,
+  });
   const locals = options.single
     ? [global, global]
     : await Promise.all(founding.map((founder, i) => startTestChain({ hospitals: [founder], chainId: 720_001 + i })));

@@ -28,7 +28,10 @@ const problemSchema = {
         properties: { pointer: { type: 'string', example: '/securityLevel' }, message: { type: 'string' } },
       },
     },
-    reason: { type: 'string', description: 'Why the ledger refused (DENIED_BY_LEDGER).' },
+    reason: {
+      type: 'string',
+      description: 'Why the ledger refused (DENIED_BY_LEDGER), or what stands in the way (CONFLICT).',
+    },
     operation: { $ref: '#/components/schemas/Operation' },
   },
 };

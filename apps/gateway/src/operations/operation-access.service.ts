@@ -59,7 +59,9 @@ export class OperationAccess {
       throw new ProblemError('FORBIDDEN');
     if (view.state !== 'cancelled' && (await this.submission.cancel(id)) !== 'cancelled') {
       throw new ProblemError('CONFLICT', {
-        detail: 'The operation is already signed or ended; what is signed can no longer be withdrawn.',
+        detail:
+          'The operation is already signed or ended, and nothing was changed. While its transaction is in no block, an administrator can ask for ' +
+          'a NOOP at its nonce: POST /v1/admin/signers/{id}/transactions/{nonce}/noop, with this operation under "withdraw".',
         extensions: { operation: presentOperation(await this.find(caller, id)) },
       });
     }

@@ -67,6 +67,9 @@ export class OperationsController {
   @HttpCode(200)
   @Route({
     summary: 'Withdraw an operation that is not signed yet',
+    description:
+      'Once signed it may be mined at any moment, so this answers 409 and changes nothing. Where its transaction is stuck, an administrator can ask ' +
+      'for a NOOP at its nonce, which ends it `cancelled` if the NOOP is what is mined.',
     roles: 'any',
     success: { 200: operationSchema },
     problems: ['CONFLICT'],
