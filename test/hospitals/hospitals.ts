@@ -213,7 +213,8 @@ async function startHospital(
         signal: AbortSignal.timeout(40_000),
       });
       const text = await response.text();
-      if (response.status === 500 || response.status === 202)
+      const unfinished = response.status === 202 && (headers as { prefer?: string }).prefer !== 'wait=0';
+      if (response.status === 500 || unfinished)
         console.error(
           log
             .map((line) => JSON.stringify(line).slice(0, 700))

@@ -13,20 +13,11 @@ import type { NetworksConfig } from '../../../libs/platform/src/networks.js';
 import { LOGGER, NETWORKS, SUBMISSION } from './core.tokens.js';
 import { GATEWAY_ENV, type GatewayEnv } from './gateway.env.js';
 import { Keystores } from './keys/keystores.js';
-import { Metrics } from './management/metrics.js';
 
 /** Runs the write path with the application. It stops before the HTTP server does, so that those who wait get their 202. */
 @Injectable()
 class SubmissionLife implements OnApplicationBootstrap, BeforeApplicationShutdown {
-  constructor(
-    @Inject(SUBMISSION) private readonly submission: Submission,
-    @Inject(NETWORKS) private readonly networks: NetworksConfig,
-    metrics: Metrics,
-  ) {
-    metrics.gauge('emr_acts_waiting', 'Acts that wait to be signed, about.', ['network'], async (gauge) => {
-      for (const { name } of this.networks.networks) gauge.set({ network: name }, this.submission.depth(name));
-    });
-  }
+  constructor(@Inject(SUBMISSION) private readonly submission: Submission) {}
 
   onApplicationBootstrap(): Promise<void> {
     return this.submission.start();

@@ -22,6 +22,25 @@ describe('the management port', () => {
     expect(metrics).toContain('emr_acts_waiting{network="local"} 0');
   });
 
+  it('shows what the alert rules stand on, and leaves out what a silent node would have to tell', async () => {
+    const metrics = await (await fetch(`${url}/metrics`)).text();
+    for (const line of [
+      'emr_oldest_waiting_seconds{network="local"} 0',
+      'emr_oldest_unmined_seconds{network="local"} 0',
+      'emr_node_reachable{network="local"} 0',
+      'emr_signers{network="local",state="active"} 1',
+      'emr_signers{network="local",state="quarantined"} 0',
+      'emr_sweeper_rescues_total{network="local"} 0',
+      'emr_acts_without_effect{network="local",state="failed"} 0',
+      'emr_acts_final_total{network="local",outcome="denied"} 0',
+      'emr_acts_signed_total 0',
+    ]) {
+      expect(metrics.split('\n')).toContain(line);
+    }
+    for (const name of ['emr_signer_balance_wei', 'emr_signer_nonce_gap', 'emr_mirror_lag_blocks'])
+      expect(metrics).not.toContain(`${name}{`);
+  });
+
   it('tells in detail what the public port only hints at', async () => {
     const open = await (await fetch(`${gateway.url}/health/ready`)).json();
     expect(open).toEqual({ status: 'degraded' });

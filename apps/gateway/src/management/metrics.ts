@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 
 /** What /metrics shows. A registry of its own: two gateways may live in one process. Labels never carry ids. */
 @Injectable()
@@ -22,7 +22,7 @@ export class Metrics {
     this.#requests.observe({ route, method, status }, seconds);
   }
 
-  /** A value read whenever /metrics is. */
+  /** A value read whenever /metrics is. What can't be read now is left out, and takes no other metric with it. */
   gauge(name: string, help: string, labelNames: string[], read: (gauge: Gauge) => Promise<void>): void {
     new Gauge({
       name,
@@ -30,8 +30,23 @@ export class Metrics {
       labelNames,
       registers: [this.registry],
       async collect() {
-        // A metric that can't be read now must not take the others with it.
+        // An old value would hide that there is no new one.
+        this.reset();
         await read(this as Gauge).catch(() => undefined);
+      },
+    });
+  }
+
+  /** A count kept elsewhere, read whenever /metrics is: `read` adds the whole of it. */
+  counter(name: string, help: string, labelNames: string[], read: (counter: Counter) => Promise<void>): void {
+    new Counter({
+      name,
+      help,
+      labelNames,
+      registers: [this.registry],
+      async collect() {
+        this.reset();
+        await read(this as Counter).catch(() => undefined);
       },
     });
   }

@@ -122,6 +122,45 @@ describe.skipIf(!geth)('signers, as an operator has them', () => {
     });
   });
 
+  it('shows in /metrics what waits, what is stuck, and how the node sees the signer', async () => {
+    const of = async (name: string) => {
+      const line = (await hospital.metrics()).split('\n').find((one) => one.startsWith(`${name} `));
+      return line === undefined ? undefined : Number(line.split(' ')[1]);
+    };
+    const bySigner = `{network="shared",signer="${signer}"}`;
+    const confirmed = 'emr_acts_final_total{network="shared",outcome="confirmed"}';
+    const before = await of(confirmed);
+    const cancelled = await of('emr_acts_without_effect{network="shared",state="cancelled"}');
+    expect(cancelled).toBe(1);
+    const { id } = await stuck();
+    await eventually('it is old', async () => ((await of('emr_oldest_unmined_seconds{network="shared"}')) ?? 0) > 0.5);
+    expect(await of(`emr_signer_unmined_nonces${bySigner}`)).toBe(1);
+    expect(await of(`emr_signer_nonce_gap${bySigner}`)).toBe(0);
+    expect(await of(`emr_signer_balance_wei${bySigner}`)).toBeGreaterThan(9e17);
+    expect(await of('emr_mirror_lag_blocks{network="shared"}')).toBe(0);
+    expect(await of('emr_node_reachable{network="shared"}')).toBe(1);
+    await asOwner(
+      `UPDATE gateway.signer SET state = 'quarantined', reason = 'TEST', next_nonce = next_nonce + 2 WHERE id = $1`,
+      [signer],
+    );
+    await eventually('a gap', async () => (await of(`emr_signer_nonce_gap${bySigner}`)) === 2);
+    expect(await of('emr_signers{network="shared",state="quarantined"}')).toBe(1);
+    const registration = { issuer: 'https://issuer.test/', subject: 'waits', roles: ['clinician'] };
+    const late = expectStatus(await admin('POST', '/v1/admin/actors', registration, { prefer: 'wait=0' }), 202).body;
+    await eventually('an age', async () => ((await of('emr_oldest_waiting_seconds{network="shared"}')) ?? 0) > 0.5);
+    await asOwner(
+      `UPDATE gateway.signer SET state = 'active', reason = NULL, next_nonce = next_nonce - 2 WHERE id = $1`,
+      [signer],
+    );
+    await seal(true);
+    for (const one of [id, late.id]) {
+      await eventually('it is confirmed', async () => (await operation(one)).state === 'confirmed');
+    }
+    await eventually('both are counted', async () => (await of(confirmed)) === before! + 2);
+    await eventually('nothing is left', async () => (await of('emr_oldest_unmined_seconds{network="shared"}')) === 0);
+    expect(await of('emr_oldest_waiting_seconds{network="shared"}')).toBe(0);
+  });
+
   it('a bump is mined in place of what it outbids', async () => {
     const { id, nonce } = await stuck();
     const at = `/v1/admin/signers/${signer}/transactions/${nonce}`;

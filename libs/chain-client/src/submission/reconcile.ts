@@ -122,9 +122,8 @@ async function returnActs(
   });
   const details = { network: network.name, nonce: included.nonce, acts };
   if (reverted) {
-    const runbook = 'transaction-reverted';
     logger.error(
-      { alarm: true, runbook, ...details, relayerActive, alone },
+      { alarm: true, runbook: 'transaction-reverted', ...details, relayerActive, alone },
       'A transaction reverted; its acts ride again.',
     );
   } else logger.warn(details, 'A NOOP was mined; the acts of the transaction it replaced ride again.');
