@@ -82,6 +82,7 @@ export function testGeth(): Promise<GethBinary | undefined> {
  * @param hospitals how many hospitals found the ledger (ids from 1); or hospitals made by `testHospital`
  * @param period seconds between blocks; 0: a block when a transaction arrives
  * @param funded the relayers have an ether each: what isn't free can be paid
+ * @param londonBlock from this block on transactions cost a base fee (EIP-1559)
  */
 export async function startTestChain(
   options: {
@@ -90,6 +91,7 @@ export async function startTestChain(
     period?: number;
     chainId?: number;
     funded?: boolean;
+    londonBlock?: number;
   } = {},
 ): Promise<TestChain> {
   const hospitals = foundingHospitals(options.hospitals, options.relayers);
@@ -99,6 +101,7 @@ export async function startTestChain(
   const geth = await testGeth();
   const sealerKey = randomBytes(32);
   const genesis = cliqueGenesis({ chainId, period, signers: [addressOf(sealerKey)] });
+  if (options.londonBlock !== undefined) genesis.config.londonBlock = options.londonBlock;
   if (options.funded) {
     const relayers = hospitals.flatMap(({ relayerKeys }) => relayerKeys.map(addressOf));
     genesis.alloc = Object.fromEntries(relayers.map((address) => [address, { balance: '0xde0b6b3a7640000' }]));

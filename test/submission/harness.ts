@@ -65,9 +65,8 @@ export interface Clinician {
   query(requestId?: Buffer): NewOperation;
 }
 
-export async function startBench(options: { relayers?: number; funded?: boolean } = {}): Promise<Bench> {
-  const { relayers = 1, funded = false } = options;
-  const [chain, database] = await Promise.all([startTestChain({ relayers, funded }), freshDatabase()]);
+export async function startBench(options: Parameters<typeof startTestChain>[0] = {}): Promise<Bench> {
+  const [chain, database] = await Promise.all([startTestChain(options), freshDatabase()]);
   const network: NetworkConfig = {
     name: NETWORK,
     chainId: BigInt(chain.chainId),

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { ipcCall } from '../../deploy/geth/ipc.js';
 import { addressOf, newKey } from '../../libs/chain-client/src/keys/secp256k1.js';
+import { localSigner } from '../../libs/chain-client/src/keys/signer.js';
 import { signLegacyTransaction } from '../../libs/chain-client/src/keys/transaction.js';
 import { ChainReader } from '../../libs/chain-client/src/rpc/reader.js';
 import { connectRpc } from '../../libs/chain-client/src/rpc/transport.js';
@@ -23,9 +24,12 @@ describe.skipIf(!geth)("an operator's tools", () => {
   let clinician: Clinician;
   let node: ChainReader;
 
-  async function start(options: { funded?: boolean; settings?: Partial<SubmissionSettings> } = {}): Promise<void> {
-    bench = await startBench({ funded: options.funded ?? false });
-    submission = await bench.submission({ sweepMs: 60_000, ...options.settings });
+  async function start(
+    options: Parameters<typeof startBench>[0] & { settings?: Partial<SubmissionSettings> } = {},
+  ): Promise<void> {
+    const { settings, ...chain } = options;
+    bench = await startBench(chain);
+    submission = await bench.submission({ sweepMs: 60_000, ...settings });
     clinician = await bench.clinician(submission);
     node = new ChainReader(connectRpc(bench.chain.rpcUrl));
   }
@@ -42,7 +46,7 @@ describe.skipIf(!geth)("an operator's tools", () => {
     await bench.chain.restart({ bootMine: false });
   }
   const signer = async () => {
-    const rows = await bench.dataSource.query('SELECT id, state, reason, next_nonce FROM gateway.signer');
+    const rows = await bench.dataSource.query('SELECT id, state, reason, next_nonce FROM gateway.signer ORDER BY id');
     return rows[0] as { id: number; state: string; reason: string | null; next_nonce: string };
   };
   const attempts = async (nonce: bigint) =>
@@ -219,6 +223,27 @@ describe.skipIf(!geth)("an operator's tools", () => {
     await expectEffects(acts, [1]);
   });
 
+  it('the sweeper offers more by itself where blocks ask more than a transaction offers, and only there', async () => {
+    const londonBlock = 24n;
+    await start({ funded: true, londonBlock: Number(londonBlock), settings: { sweepMs: 200 } });
+    const kinds = async () => {
+      const rows: { kind: string }[] = await bench.dataSource.query('SELECT DISTINCT kind FROM gateway.attempt');
+      return rows.map(({ kind }) => kind);
+    };
+    while ((await node.blockNumber()) < londonBlock - 1n) await perform(submission, clinician.query());
+    expect(await node.nextBaseFee()).toBeGreaterThan(0n);
+    expect(await kinds()).toEqual(['first']);
+    const nonce = BigInt((await signer()).next_nonce);
+    const acts = [clinician.query(), clinician.query()];
+    await submission.acceptor.acceptWith(acts, async () => undefined);
+    const ends = await Promise.all(acts.map(endOf));
+    expect(ends.map((end) => end?.state)).toEqual(['confirmed', 'confirmed']);
+    const [first, bump] = await attempts(nonce);
+    expect([first, bump]).toMatchObject([{ gas_price: '0' }, { kind: 'bump', gas_price: '2000000000' }]);
+    expect(ends[0]!.transaction!.hash).toEqual(bump!.hash);
+    await expectEffects(acts, [1, 1]);
+  });
+
   it('withdraws only what rides in the transaction, and nothing when one of them does not', async () => {
     await start({ funded: true });
     const { acts, ids, nonce } = await stuck(1);
@@ -244,7 +269,11 @@ describe.skipIf(!geth)("an operator's tools", () => {
       const [outcome] = await node.sendRaw([raw]);
       expect(outcome!.error).toBeUndefined();
     }
-    const quarantined = () => eventually('quarantine', async () => (await signer()).state === 'quarantined');
+    const quarantined = () =>
+      eventually('quarantine', async () => {
+        const rows = await bench.dataSource.query(`SELECT FROM gateway.signer WHERE state = 'quarantined'`);
+        return rows.length > 0;
+      });
 
     it('gives acts whose nonces others used back, each with one effect, and follows the chain', async () => {
       await start({ settings: { sweepMs: 200 } });
@@ -314,6 +343,30 @@ describe.skipIf(!geth)("an operator's tools", () => {
       const released = await eventually('release', () => release().catch(() => undefined));
       expect(released.nextNonce).toBe(nonce + 3n);
       expect((await endOf(act))!.state).toBe('confirmed');
+    });
+
+    it('needs no key: what a signer out of use lost rides again through another', async () => {
+      await start({ relayers: 2, settings: { sweepMs: 60_000 } });
+      await submission.stop();
+      const [old, next] = bench.chain.relayerKeys;
+      const first = await bench.submission({ sweepMs: 200, signers: { [NETWORK]: [localSigner(old!)] } });
+      const key = (await bench.dataSource.query('SELECT id, next_nonce FROM gateway.signer WHERE address = $1', [
+        addressOf(old!),
+      ])) as { id: number; next_nonce: string }[];
+      await sendElsewhere(addressOf(newKey()), Buffer.alloc(0), 21_000n, BigInt(key[0]!.next_nonce), old);
+      const act = clinician.query();
+      const { operation } = await first.acceptor.accept(act);
+      await quarantined();
+      expect((await first.reader.byId(operation.id))!.state).toBe('signed');
+      await first.stop();
+      submission = await bench.submission({ sweepMs: 200, signers: { [NETWORK]: [localSigner(next!)] } });
+      await expect(replace({ kind: 'noop', nonce: BigInt(key[0]!.next_nonce) })).rejects.toMatchObject({
+        code: 'NOT_SERVED',
+      });
+      const request = { signerId: key[0]!.id, inSameCommit: async () => undefined };
+      expect(await submission.operator.release(request)).toMatchObject({ lost: 1, returned: 1 });
+      expect((await endOf(act))!.state).toBe('confirmed');
+      await expectEffects([act], [1]);
     });
 
     it('by two at once happens once', async () => {

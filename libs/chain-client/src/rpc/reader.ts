@@ -143,6 +143,18 @@ export class ChainReader {
     return BigInt(await this.rpc.request<string>('eth_getTransactionCount', [toHex(address), blockParam(at)]));
   }
 
+  /** Wei a unit of gas that the next block asks for itself (EIP-1559); 0 where it asks nothing, or the node can't tell. */
+  async nextBaseFee(): Promise<bigint> {
+    try {
+      const history = await this.rpc.request<{ baseFeePerGas?: string[] }>('eth_feeHistory', ['0x1', 'latest', []]);
+      return BigInt(history.baseFeePerGas?.at(-1) ?? 0);
+    } catch (error) {
+      // Nodes from before EIP-1559 don't know the method.
+      if (error instanceof RpcError && error.answered && !error.retryable) return 0n;
+      throw error;
+    }
+  }
+
   /** Wei. */
   async balance(address: Buffer): Promise<bigint> {
     return BigInt(await this.rpc.request<string>('eth_getBalance', [toHex(address), 'latest']));

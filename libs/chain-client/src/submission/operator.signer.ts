@@ -48,13 +48,13 @@ export class OperatorRefusal extends Error {
 
 export interface FoundSigner {
   id: number;
+  address: Buffer;
   state: 'active' | 'paused' | 'quarantined';
   fence: string;
   network: SubmissionNetwork;
-  signer: Signer;
 }
 
-/** @throws OperatorRefusal UNKNOWN_SIGNER; NOT_SERVED where this process has no key for it */
+/** @throws OperatorRefusal UNKNOWN_SIGNER; NOT_SERVED where this process doesn't know its network */
 export async function findSigner(context: OperatorContext, id: number): Promise<FoundSigner> {
   const [row] = await rowsOf<{ network: string; address: Buffer; state: FoundSigner['state']; fence: string }>(
     context.dataSource,
@@ -63,12 +63,17 @@ export async function findSigner(context: OperatorContext, id: number): Promise<
   );
   if (row === undefined) throw new OperatorRefusal('UNKNOWN_SIGNER', 'There is no signer of this number.');
   const network = context.networks.find(({ name }) => name === row.network);
-  const signer = network?.signers.find(({ address }) => address.equals(row.address));
-  if (network === undefined || signer === undefined) {
-    throw new OperatorRefusal(
-      'NOT_SERVED',
-      'This gateway has no key for the signer: ask one whose configuration has it, or put the keystore back.',
-    );
-  }
-  return { id, state: row.state, fence: row.fence, network, signer };
+  if (network === undefined)
+    throw new OperatorRefusal('NOT_SERVED', "This gateway is not configured for the signer's network.");
+  return { ...row, id, network };
+}
+
+/** @throws OperatorRefusal NOT_SERVED where this process has no key for it */
+export function keyOf({ network, address }: FoundSigner): Signer {
+  const signer = network.signers.find((one) => one.address.equals(address));
+  if (signer !== undefined) return signer;
+  throw new OperatorRefusal(
+    'NOT_SERVED',
+    'This gateway has no key for the signer: ask one whose configuration has it, or put the keystore back.',
+  );
 }

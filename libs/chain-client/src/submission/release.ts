@@ -34,7 +34,7 @@ const LEVEL_WITHIN_MS = 2_000;
 /**
  * Lets a quarantined signer go on. What its nonces were used for is read from the mirror, level with the node and final: transactions
  * of ours whose nonces other bytes took are lost, their acts ride again (the ledger knows their request ids, so none happens twice),
- * and the next nonce follows the chain.
+ * and the next nonce follows the chain. Needs no key: what a signer out of use lost rides again through the others.
  * @throws OperatorRefusal with nothing changed; RpcError when the node can't be asked
  */
 export async function release(context: OperatorContext, request: ReleaseRequest): Promise<Released> {
@@ -81,7 +81,7 @@ function notQuarantined(): OperatorRefusal {
 
 /** @throws OperatorRefusal unless mirror and node tell the same about every nonce that was used */
 async function lookAtChain(context: OperatorContext, found: FoundSigner): Promise<ChainView> {
-  const { network, signer } = found;
+  const { network, address } = found;
   const { reader } = network;
   const tip = await reader.blockNumber();
   const cursor = await levelCursor(context, network.name, tip);
@@ -97,15 +97,15 @@ async function lookAtChain(context: OperatorContext, found: FoundSigner): Promis
       `The node is at block ${tip}, behind the mirror at ${cursor.number}: let the supervisor heal it, and ask again.`,
     );
   }
-  const final = await reader.transactionCount(signer.address, cursor.final);
-  const mined = await reader.transactionCount(signer.address, 'latest');
+  const final = await reader.transactionCount(address, cursor.final);
+  const mined = await reader.transactionCount(address, 'latest');
   if (mined > final) {
     throw new OperatorRefusal(
       'NOT_FINAL',
       `The signer's nonces up to ${mined - 1n} are mined, but only those below ${final} are final: ask again in some blocks.`,
     );
   }
-  const pending = await reader.transactionCount(signer.address, 'pending');
+  const pending = await reader.transactionCount(address, 'pending');
   if (pending > mined && (await ownInPool(context, found, { from: mined, to: pending })) < pending - mined) {
     throw new OperatorRefusal(
       'POOL_HOLDS_FOREIGN',

@@ -9,6 +9,7 @@ import {
   type FoundSigner,
   findSigner,
   type InSameCommit,
+  keyOf,
   type OperatorContext,
   OperatorRefusal,
 } from './operator.signer.js';
@@ -67,9 +68,11 @@ export async function replace(context: OperatorContext, request: ReplacementRequ
 
 async function replaceOnce(
   context: OperatorContext,
-  { id, network, signer }: FoundSigner,
+  found: FoundSigner,
   request: ReplacementRequest,
 ): Promise<Replaced> {
+  const { id, network } = found;
+  const signer = keyOf(found);
   const open = await openTransaction(context, network, id, request.nonce);
   const standing = standingAttempt(open, request);
   // Signed before any lock is taken, as a signer may be far away; what isn't stored never leaves.

@@ -5,6 +5,7 @@ import type { Signer } from '../keys/signer.js';
 import { broadcast } from './broadcast.js';
 import { ExternalSigning } from './external-signing.js';
 import type { Failpoint } from './failpoint.js';
+import { outbid } from './outbid.js';
 import { reconcile } from './reconcile.js';
 import { alignSigners, resumeSigners } from './signer.state.js';
 import type { SubmissionNetwork } from './submission.network.js';
@@ -29,7 +30,10 @@ const EXPLAIN_AGAIN_MS = 30_000;
 type Sender = Pick<Signer, 'address'>;
 
 interface OpenAttempt {
+  signer_id: number;
   nonce: string;
+  kind: 'first' | 'bump' | 'noop';
+  gas_price: string;
   hash: Buffer;
   raw: Buffer;
   due: boolean;
@@ -118,8 +122,7 @@ export class Sweeper {
 
   /** Says what keeps acts from being signed: whoever runs this looks for the reason in the log first. */
   private async explain(network: SubmissionNetwork, waited: number): Promise<void> {
-    if (Date.now() - (this.explained.get(network.name) ?? 0) < EXPLAIN_AGAIN_MS) return;
-    this.explained.set(network.name, Date.now());
+    if (!this.speaksAgain(network.name)) return;
     const signers = await rowsOf<{ state: string; reason: string | null; out: number }>(
       this.options.dataSource,
       `SELECT s.state, s.reason, (SELECT count(*)::int FROM gateway.transaction t
@@ -132,6 +135,13 @@ export class Sweeper {
       { network: name, waitedSeconds: Math.round(waited), aligned, assigning, signers },
       'Acts have been waiting for a while to be signed.',
     );
+  }
+
+  /** The same is said once in a while, not every second. */
+  private speaksAgain(about: string): boolean {
+    if (Date.now() - (this.explained.get(about) ?? 0) < EXPLAIN_AGAIN_MS) return false;
+    this.explained.set(about, Date.now());
+    return true;
   }
 
   /** An act whose deadline lies before the last final block would only be refused. Not earlier: until then it may still ride. */
@@ -188,7 +198,7 @@ export class Sweeper {
     const known = new Set(all.filter((_, index) => answers[index] !== 'unknown'));
     const isLost = ({ attempts }: OpenTransaction) => !attempts.some((attempt) => known.has(attempt));
     const missing = open.findIndex(isLost);
-    if (missing === -1) return;
+    if (missing === -1) return this.outbid(network, lowest.attempts[0]!);
     if (missing === 0 && (await this.looksUsed(network, signer, BigInt(lowest.nonce)))) {
       // Two sweeps in a row must agree about the same nonce: between the questions above, a block may have come.
       if (suspect === lowest.nonce) return this.quarantine(network, signer, lowest.nonce);
@@ -207,11 +217,20 @@ export class Sweeper {
     await broadcast(dataSource, network, signer, again, logger, failpoint);
   }
 
+  private async outbid(network: SubmissionNetwork, newest: OpenAttempt): Promise<void> {
+    const { signer_id: signerId, kind } = newest;
+    const pooled = { signerId, kind, nonce: BigInt(newest.nonce), gasPrice: BigInt(newest.gas_price) };
+    const refusal = await outbid(this.options, network, pooled);
+    if (refusal === undefined || !this.speaksAgain(`${network.name} outbid`)) return;
+    const details = { network: network.name, nonce: newest.nonce, refusal: refusal.code, detail: refusal.message };
+    this.options.logger.warn(details, 'A transaction offers less than blocks ask, and no more could be offered.');
+  }
+
   /** Lowest nonce first. */
   private async openTransactions(network: SubmissionNetwork, signer: Sender): Promise<OpenTransaction[]> {
     const attempts = await rowsOf<OpenAttempt>(
       this.options.dataSource,
-      `SELECT t.nonce, a.hash, a.raw,
+      `SELECT s.id AS signer_id, t.nonce, a.kind, a.gas_price, a.hash, a.raw,
          coalesce(a.sent_at, t.created_at) < now() - $3 * interval '1 millisecond' AS due
        FROM gateway.signer s
        JOIN gateway.transaction t ON t.signer_id = s.id AND t.state IN ('signed', 'submitted')

@@ -1,6 +1,6 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
-/** What an operator does to signers and their transactions, and the record of it (docs/decisions/012). */
+/** What an operator does to signers and their transactions, and the record of it (docs/decisions/014). */
 export class OperatorTools1004 implements MigrationInterface {
   name = 'OperatorTools0000000001004'; // TypeORM orders by the last 13 digits
 
