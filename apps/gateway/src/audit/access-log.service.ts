@@ -14,7 +14,9 @@ export type LookKind =
   | 'audit'
   | 'audit-search'
   /** A log-in was made to stand for a record's patient; `detail.account` is its blind index. */
-  | 'account-link';
+  | 'account-link'
+  /** Somebody asked for an operation to be withdrawn; whether it was, the operation tells. `detail.own`: whose it was. */
+  | 'operation-cancellation';
 
 export interface Look {
   kind: LookKind;

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { endStates, type OperationView } from '../../../../libs/chain-client/src/submission/operation.types.js';
 import type { Submission } from '../../../../libs/chain-client/src/submission/submission.js';
 import { ProblemError } from '../../../../libs/platform/src/errors.js';
+import { AccessLog } from '../audit/access-log.service.js';
 import { Authenticator } from '../auth/authenticator.js';
 import type { Caller } from '../auth/caller.js';
 import { SUBMISSION } from '../core.tokens.js';
@@ -31,6 +32,7 @@ export class OperationAccess {
   constructor(
     @Inject(SUBMISSION) private readonly submission: Submission,
     private readonly authenticator: Authenticator,
+    private readonly accessLog: AccessLog,
   ) {}
 
   /** @throws ProblemError NOT_FOUND also for others' operations: their existence is nobody's business */
@@ -51,12 +53,18 @@ export class OperationAccess {
     return pageOf(exchange, LIST, views, query.limit, (view) => [String(view.ordinal)], presentOperation);
   }
 
-  /** Withdraws an act that isn't signed yet. @throws ProblemError CONFLICT once its bytes may be out */
+  /** Withdraws an act that isn't signed yet; who asked is recorded first. @throws ProblemError CONFLICT once its bytes may be out */
   async cancel(caller: Caller, id: string): Promise<OperationBody> {
     const view = await this.find(caller, id);
     // Admins and auditors may look at others' acts; only an admin may also stop them.
-    if (!view.principal.equals(caller.principal) && !caller.roles.includes('admin'))
-      throw new ProblemError('FORBIDDEN');
+    const own = view.principal.equals(caller.principal);
+    if (!own && !caller.roles.includes('admin')) throw new ProblemError('FORBIDDEN');
+    const { recordId, requestId } = view;
+    await this.accessLog.record(caller, {
+      kind: 'operation-cancellation',
+      ...(recordId.some((byte) => byte !== 0) ? { recordId } : {}),
+      ...{ requestId, detail: { operation: id, own } },
+    });
     if (view.state !== 'cancelled' && (await this.submission.cancel(id)) !== 'cancelled') {
       throw new ProblemError('CONFLICT', {
         detail:

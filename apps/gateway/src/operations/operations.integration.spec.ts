@@ -197,6 +197,23 @@ describe('an act', () => {
     expect(again.status).toBe(409);
     expect(await again.json()).toMatchObject({ code: 'OPERATION_FAILED', operation: { state: 'cancelled' } });
   });
+
+  it('of somebody else can be withdrawn by an administrator, and who did it stands in the access log', async () => {
+    const accepted = await operationOf(await register('withdrawn'));
+    const token = await gateway.token('admin.other', ['admin']);
+    const path = `/v1/operations/${accepted.id}/cancellation`;
+    expect((await ask(path, { key: 'unused', token })).status).toBe(200);
+    expect((await ask(path, { key: 'unused' })).status).toBe(200);
+    const { rows } = await mirror.query(
+      `SELECT l.request_id, l.detail, l.principal = o.principal AS own FROM gateway.access_log l
+       JOIN gateway.operation o ON o.request_id = l.request_id WHERE l.kind = 'operation-cancellation' AND o.id = $1 ORDER BY l.id`,
+      [accepted.id],
+    );
+    expect(rows).toMatchObject([
+      { own: false, detail: { operation: accepted.id, own: false } },
+      { own: true, detail: { operation: accepted.id, own: true } },
+    ]);
+  });
 });
 
 describe('an operation', () => {

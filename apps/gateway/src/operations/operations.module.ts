@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { AccessLogModule } from '../audit/access-log.module.js';
 import { IntentSigner } from './intent.signer.js';
 import { OperationAccess } from './operation-access.service.js';
 import { OperationsController } from './operations.controller.js';
@@ -7,6 +8,7 @@ import { OperationsStore } from './operations.store.js';
 import { QueueDepth } from './queue-depth.js';
 
 @Module({
+  imports: [AccessLogModule],
   controllers: [OperationsController],
   providers: [OperationsService, OperationAccess, OperationsStore, IntentSigner, QueueDepth],
   exports: [OperationsService],
