@@ -209,6 +209,34 @@ describe.skipIf(!geth)("an operator's tools", () => {
     await expectEffects(acts, [0, 0]);
   });
 
+  it('a NOOP frees the line behind bytes that the node will never take, and the paused signer goes on', async () => {
+    await start();
+    const { acts, nonce } = await stuck(2);
+    await losePool();
+    // As after a chain whose blocks became smaller than what was signed for them.
+    const transaction = { nonce, gasPrice: 0n, to: bench.network.contract, data: Buffer.alloc(0) };
+    const { raw, hash } = signLegacyTransaction(
+      { ...transaction, chainId: bench.network.chainId, gasLimit: 100_000_000n },
+      bench.chain.relayerKeys[0]!,
+    );
+    await bench.dataSource.query(
+      `UPDATE gateway.attempt a SET raw = $2, hash = $3 FROM gateway.transaction t WHERE t.id = a.transaction_id AND t.nonce = $1`,
+      [String(nonce), raw, hash],
+    );
+    await bench.dataSource.query(`UPDATE gateway.transaction SET state = 'signed' WHERE nonce = $1`, [String(nonce)]);
+    await submission.sweeper.sweep(true);
+    expect(await signer()).toMatchObject({
+      state: 'paused',
+      reason: expect.stringContaining('exceeds block gas limit'),
+    });
+    expect(await replace({ kind: 'noop', nonce })).toEqual({ made: true });
+    await submission.sweeper.sweep(true);
+    expect(await signer()).toMatchObject({ state: 'active', reason: null });
+    await seal(true);
+    expect((await Promise.all(acts.map(endOf))).map((end) => end?.state)).toEqual(['confirmed', 'confirmed']);
+    await expectEffects(acts, [1, 1]);
+  });
+
   it('a NOOP the node lost is sent again, and the sweeper counts it', async () => {
     await start({ funded: true });
     const { acts, nonce } = await stuck(1);
