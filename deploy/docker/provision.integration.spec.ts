@@ -80,7 +80,7 @@ describe('a provisioned hospital', () => {
     const passphrase = await readPassphrase(secret(0, 'keystore-passphrase'));
     const sealing = await readPassphrase(secret(0, 'sealer-passphrase'));
     expect(toHex((await openVault(config(0, 'keys'), passphrase)).identityPublicKey)).toBe(facts[0]!.identityKey);
-    const { registrar } = await Keystores.open(config(0, 'keys'), passphrase);
+    const { registrar } = await Keystores.open(config(0, 'keys'), passphrase, networks);
     expect(toHex(registrar.address)).toBe(facts[0]!.registrar);
     expect(toHex(addressOf(await readKeystore(secret(0, 'sealer-local.json'), sealing)))).toBe(facts[0]!.sealers.local);
     await expect(openVault(config(0, 'keys'), sealing)).rejects.toThrow();
