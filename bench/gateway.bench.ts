@@ -1,5 +1,5 @@
 import { type Bench, withBench } from './hospital.js';
-import { type Load, offerQueries } from './load.js';
+import { type Load, type LoadPlan, offerQueries } from './load.js';
 import { commonUsage, parseOptions } from './options.js';
 import { effectsOnChain } from './oracle.js';
 import { stageTable, type UsageByPart, usageOf, usedBetween } from './processes.js';
@@ -13,12 +13,15 @@ evenly spread. Afterwards, on the same node, pre-signed transactions of one act 
 is what batching gains or the gateway costs. CPU and memory are shown by process.
 
   --clients N    concurrent clients (default 64)
+  --rate N       an open loop instead: N requests a second, evenly spread, whatever becomes of them
   --seconds N    measured time (default 30), after 5 to warm up
 ${commonUsage}`;
 
 const WARM_UP_MS = 5_000;
 const HALF_LOAD_MS = 15_000;
 const RAW_COUNT = 10_000;
+/** An open loop needs as many connections as requests are on their way. */
+const MOST_CONNECTIONS = 1_000;
 
 export async function run(args: string[]): Promise<number> {
   const options = parseOptions(args);
@@ -27,16 +30,20 @@ export async function run(args: string[]): Promise<number> {
     return 0;
   }
   const figures = await withBench(options, async (bench) => {
-    bench.log(`${options.clients} clients for ${WARM_UP_MS / 1000} + ${options.seconds} s`);
-    const full = await measured(bench, (onProgress) =>
-      offerQueries(bench, {
-        ...{ clients: options.clients, durationMs: options.seconds * 1000, warmUpMs: WARM_UP_MS, onProgress },
-      }),
-    );
+    const durationMs = options.seconds * 1000;
+    const plan: LoadPlan =
+      options.rate === undefined
+        ? { clients: options.clients, durationMs, warmUpMs: WARM_UP_MS }
+        : { clients: MOST_CONNECTIONS, durationMs, warmUpMs: WARM_UP_MS, rate: options.rate };
+    const offered = options.rate === undefined ? `${options.clients} clients` : `${options.rate} requests a second`;
+    bench.log(`${offered} for ${WARM_UP_MS / 1000} + ${options.seconds} s`);
+    const full = await measured(bench, (onProgress) => offerQueries(bench, { ...plan, onProgress }));
     const confirmedPerSecond = Math.round(full.load.confirmed / options.seconds);
     const rate = Math.max(1, Math.round(confirmedPerSecond / 2));
     bench.log(`half of that, ${rate} a second, for ${HALF_LOAD_MS / 1000} s`);
-    const half = await offerQueries(bench, { clients: 1_000, rate, durationMs: HALF_LOAD_MS, warmUpMs: 1_000 });
+    const half = await offerQueries(bench, {
+      ...{ clients: MOST_CONNECTIONS, rate, durationMs: HALF_LOAD_MS, warmUpMs: 1_000 },
+    });
     const loads = [full.load, half];
     const effects = await effectsOnChain(bench.hospital);
     const accepted = loads.flatMap((load) => [...load.accepted]);

@@ -10,6 +10,8 @@ export interface BenchOptions {
   seconds: number;
   clients: number;
   count: number;
+  /** Requests a second, evenly spread, whatever becomes of them; undefined: as many as the clients get answered. */
+  rate?: number;
 }
 
 export const commonUsage = `  --json FILE    write the figures as JSON too
@@ -25,7 +27,7 @@ export function parseOptions(args: string[]): BenchOptions {
     strict: true,
     options: {
       help: { type: 'boolean', short: 'h', default: false },
-      ...{ json: text, state: text, ports: text, seconds: text, clients: text, count: text },
+      ...{ json: text, state: text, ports: text, seconds: text, clients: text, count: text, rate: text },
     },
   });
   const whole = (name: string, value: string | undefined, fallback: number): number => {
@@ -41,5 +43,6 @@ export function parseOptions(args: string[]): BenchOptions {
     seconds: whole('seconds', values.seconds, 30),
     clients: whole('clients', values.clients, 64),
     count: whole('count', values.count, 500),
+    ...(values.rate === undefined ? {} : { rate: whole('rate', values.rate, 1) }),
   };
 }
