@@ -1,6 +1,7 @@
 import type { DataSource } from 'typeorm';
 import { inTransaction, type Query, rowsOf } from '../../../database/src/transaction.js';
 import type { LegacyTransaction } from '../keys/transaction.js';
+import { lockShare } from './share.js';
 import { type Attempt, GAS_PRICE, signable, unsignedTransaction, type WaitingAct } from './signing.js';
 import type { SubmissionNetwork } from './submission.network.js';
 
@@ -156,7 +157,8 @@ export async function storeSigned(
  * Whoever holds the signer's row calls this; a process that is just being answered by the signer loses its lease.
  * @returns how many acts wait again; 0 also when a later nonce has bytes already, as then the gap must be filled, not closed
  */
-export async function releaseAssignments(query: Query, signerId: number): Promise<number> {
+export async function releaseAssignments(query: Query, network: SubmissionNetwork, signerId: number): Promise<number> {
+  await lockShare(query, network.name);
   const [lowest] = await query<{ nonce: string; closed: boolean }>(
     `SELECT l.nonce, EXISTS (
        SELECT FROM gateway.transaction t WHERE t.signer_id = $1 AND t.nonce > l.nonce AND t.state <> 'assigned') AS closed

@@ -92,7 +92,7 @@ export class ExternalSigning {
       if (signer === undefined || state !== 'active') {
         const acts = await inTransaction(dataSource, async (query) => {
           await query('SELECT FROM gateway.signer WHERE id = $1 FOR UPDATE', [id]);
-          return releaseAssignments(query, id);
+          return releaseAssignments(query, network, id);
         });
         logger.warn({ network: network.name, signer: id, acts }, 'Acts of a signer that is not asked wait again.');
         ring ||= acts > 0;

@@ -20,6 +20,17 @@ export async function recordsHeldElsewhere(query: Query, network: string, signer
   return new Set(rows.map(({ record_id: id }) => keyOfRecord(id)));
 }
 
+// Any constant: whoever shares the acts of a network waits for this lock.
+const SHARE_LOCK = 4_150_002;
+
+/**
+ * Until this transaction ends, nobody else takes acts of the network or gives them back: else, between the look at what waits and the
+ * look at what others have out, an act could go from the one to the other and be seen in neither.
+ */
+export async function lockShare(query: Query, network: string): Promise<void> {
+  await query('SELECT pg_advisory_xact_lock($1, hashtext($2))', [SHARE_LOCK, network]);
+}
+
 /**
  * For signer `s` on network $1: transactions out with another signer (whose records' acts may have to wait for it), and its own that
  * are assigned and have no bytes yet. While there are any, acts are accepted first and taken with care.

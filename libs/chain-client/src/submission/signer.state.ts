@@ -74,7 +74,7 @@ async function align(
     let row = await lockSigner(query, network, signer);
     if (row === undefined) return 'unchanged';
     // Nothing is sent before its bytes are stored: those of a nonce that is used and only assigned here were lost with the database.
-    if ((await isAssignedBelow(query, row.id, chain)) && (await releaseAssignments(query, row.id)) > 0) {
+    if ((await isAssignedBelow(query, row.id, chain)) && (await releaseAssignments(query, network, row.id)) > 0) {
       row = (await lockSigner(query, network, signer))!;
     }
     const waiting = row.state === 'quarantined' && row.reason === MIRROR_BEHIND;

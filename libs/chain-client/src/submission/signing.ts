@@ -7,7 +7,7 @@ import type { LegacyTransaction } from '../keys/transaction.js';
 import type { Failpoint } from './failpoint.js';
 import type { NewOperation } from './operation.types.js';
 import { pack, SLOT_BYTES } from './packing.js';
-import { keyOfRecord, recordsHeldElsewhere } from './share.js';
+import { keyOfRecord, lockShare, recordsHeldElsewhere } from './share.js';
 import { packLimits, type SubmissionNetwork } from './submission.network.js';
 
 /** Bytes that are stored and may be sent. */
@@ -136,8 +136,8 @@ export async function lookOut(
 
 /**
  * What waits for this signer, locked. A record's acts all go through one signer, so they stay in order; which one follows from the
- * record's id. Where there are several, rows that another one is taking are waited for and not skipped, and acts are left whose
- * record has an act out with another signer; an emergency goes ahead of such order as it does of any.
+ * record's id. Where there are several, one at a time takes, and leaves acts whose record has an act out with another signer; an
+ * emergency goes ahead of such order as it does of any.
  * @returns `held`: acts were left for that reason
  */
 export async function takeWaiting(
@@ -146,6 +146,7 @@ export async function takeWaiting(
   signer: SignerState,
   share: Outlook,
 ): Promise<{ acts: WaitingAct[]; held: boolean }> {
+  if (share.others) await lockShare(query, network.name);
   const filter = share.active > 1 ? 'AND (get_byte(record_id, 30) * 256 + get_byte(record_id, 31)) % $3 = $4' : '';
   const acts = await query<WaitingAct>(
     `SELECT ordinal, code, request_id AS "requestId", record_id AS "recordId", parameters, actor, deadline,
@@ -153,7 +154,7 @@ export async function takeWaiting(
      FROM gateway.operation
      WHERE network = $1 AND phase = 'accepted' ${filter}
      ORDER BY priority DESC, ordinal LIMIT $2
-     FOR UPDATE ${share.others ? '' : 'SKIP LOCKED'}`,
+     FOR UPDATE SKIP LOCKED`,
     share.active > 1 ? [network.name, MAX_ACTS, share.active, share.position] : [network.name, MAX_ACTS],
   );
   if (!share.others) return { acts, held: false };
