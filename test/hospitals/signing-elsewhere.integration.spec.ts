@@ -56,6 +56,15 @@ describe('hospitals that hold no key of a relayer', () => {
     expect({ state, transaction }).toEqual({ state: 'accepted', transaction: undefined });
     const signers = await a.call('admin.x', ['admin'], 'GET', '/v1/admin/signers');
     expect(signers.text).toContain('Request denied');
+    const { id: signer } = signers.body.items.find(({ network }: { network: string }) => network === 'local');
+    const out = await a.call('admin.x', ['admin'], 'GET', `/v1/admin/signers/${signer}/transactions`);
+    const [{ nonce, ...assigned }] = out.body.items;
+    expect(assigned).toMatchObject({ state: 'assigned', operations: [{ id }], attempts: [] });
+    const noop = `/v1/admin/signers/${signer}/transactions/${nonce}/noop`;
+    expectStatus(await a.call('admin.x', ['admin'], 'POST', noop, { reason: 'STUCK' }), 404);
+    const metrics = await a.metrics();
+    expect(Number(/emr_oldest_waiting_seconds\{network="local"\} (\S+)/.exec(metrics)?.[1])).toBeGreaterThan(1);
+    expect(metrics).toContain(`emr_signer_nonce_gap{network="local",signer="${signer}"} 0`);
     for (const server of servers) server.answer = undefined;
     await expect
       .poll(async () => (await a.call('clinician.a', ['clinician'], 'GET', `/v1/operations/${id}`)).body.state, {

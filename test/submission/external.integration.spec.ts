@@ -227,6 +227,21 @@ describe('a signer outside the process', () => {
     expect(kept.map(({ nonce }) => nonce)).toEqual(before.map(({ nonce }) => nonce));
   });
 
+  it('that was quarantined meanwhile and is released before the next sweep: its acts ride again', async () => {
+    const submission = await external();
+    server.answer = () => {
+      throw new Error('locked');
+    };
+    const act = clinician.query();
+    await submission.acceptor.accept(act);
+    await eventually('it is assigned', async () => (await assigned()).length === 1);
+    await rows(`UPDATE gateway.signer SET state = 'quarantined', reason = 'TEST', fence = fence + 1`);
+    const [row] = await rows<{ id: number }>('SELECT id FROM gateway.signer');
+    await submission.operator.release({ signerId: row!.id, inSameCommit: async () => undefined });
+    server.answer = undefined;
+    await expectEachOnce(submission, [act]);
+  });
+
   it('of a database restored to before the bytes were stored: acts ride again, and what they did counts once', async () => {
     const submission = await external();
     const acts = queries(3);

@@ -3,7 +3,7 @@ import { DataSource } from 'typeorm';
 
 export interface NetworkFigures {
   network: string;
-  /** Seconds; null where nothing waits. */
+  /** Seconds, for acts accepted or with a signer that has not signed them yet; null where nothing waits. */
   oldest_waiting: number | null;
   /** Seconds since the oldest transaction that is in no block was signed; null where there is none. */
   oldest_unmined: number | null;
@@ -19,6 +19,7 @@ export interface SignerFigures {
   network: string;
   address: Buffer;
   state: 'active' | 'paused' | 'quarantined';
+  /** The first that no bytes are bound to. */
   next_nonce: string;
 }
 
@@ -37,8 +38,11 @@ export class WritePathStore {
   networks(names: readonly string[]): Promise<NetworkFigures[]> {
     return this.database.query(
       `SELECT n.name AS network, (
-           SELECT extract(epoch FROM now() - min(o.created_at))::float8 FROM gateway.operation o
-           WHERE o.network = n.name AND o.phase = 'accepted'
+           SELECT extract(epoch FROM now() - least((
+             SELECT min(o.created_at) FROM gateway.operation o WHERE o.network = n.name AND o.phase = 'accepted'
+           ), (
+             SELECT min(t.created_at) FROM gateway.signer s JOIN gateway.transaction t ON t.signer_id = s.id AND t.state = 'assigned'
+             WHERE s.network = n.name)))::float8
          ) AS oldest_waiting, (
            SELECT extract(epoch FROM now() - min(t.created_at))::float8
            FROM gateway.signer s JOIN gateway.transaction t ON t.signer_id = s.id AND t.state IN ('signed', 'submitted')
@@ -55,7 +59,11 @@ export class WritePathStore {
   }
 
   signers(): Promise<SignerFigures[]> {
-    return this.database.query('SELECT id, network, address, state, next_nonce FROM gateway.signer ORDER BY id');
+    return this.database.query(
+      `SELECT s.id, s.network, s.address, s.state, coalesce((
+         SELECT min(t.nonce) FROM gateway.transaction t WHERE t.signer_id = s.id AND t.state = 'assigned'), s.next_nonce) AS next_nonce
+       FROM gateway.signer s ORDER BY s.id`,
+    );
   }
 
   /** This hospital's final acts behind `after`; undefined counts none and tells where to begin. */

@@ -27,8 +27,10 @@ export const signerTransactionSchema = z
     network: z.string().meta({ example: 'local' }),
     nonce: chainInteger,
     state: z
-      .enum(['signed', 'submitted', 'final', 'reverted', 'noop', 'lost'])
-      .describe('`noop`: a NOOP was mined at this nonce. `lost`: bytes of somebody else were.'),
+      .enum(['assigned', 'signed', 'submitted', 'final', 'reverted', 'noop', 'lost'])
+      .describe(
+        '`assigned`: a signer elsewhere has not signed it yet. `noop`: a NOOP was mined at this nonce. `lost`: bytes of somebody else were.',
+      ),
     createdAt: instant,
     operations: z.array(
       z.object({

@@ -40,9 +40,9 @@ SELECT s.network, t.nonce, t.state, t.created_at, (
     FROM gateway.transaction_operation r JOIN gateway.operation o ON o.ordinal = r.operation_ordinal
     WHERE r.transaction_id = t.id
   ) AS operations, (
-    SELECT json_agg(json_build_object('number', a.number, 'kind', a.kind, 'hash', '0x' || encode(a.hash, 'hex'),
+    SELECT coalesce(json_agg(json_build_object('number', a.number, 'kind', a.kind, 'hash', '0x' || encode(a.hash, 'hex'),
       'gasPrice', a.gas_price::text, 'sends', a.sends, 'sentAt', a.sent_at, 'answer', a.last_answer, 'block', i.block_number::text)
-      ORDER BY a.number)
+      ORDER BY a.number), '[]')
     FROM gateway.attempt a LEFT JOIN mirror.inclusion i ON i.network = s.network AND i.transaction_hash = a.hash
     WHERE a.transaction_id = t.id
   ) AS attempts
@@ -69,7 +69,7 @@ export class SignersStore {
   /** Those in no final block, lowest nonce first, at most 200. */
   openTransactions(signerId: number): Promise<TransactionRow[]> {
     return this.database.query(
-      `${TRANSACTIONS} WHERE s.id = $1 AND t.state IN ('signed', 'submitted') ORDER BY t.nonce LIMIT 200`,
+      `${TRANSACTIONS} WHERE s.id = $1 AND t.state IN ('assigned', 'signed', 'submitted') ORDER BY t.nonce LIMIT 200`,
       [signerId],
     );
   }

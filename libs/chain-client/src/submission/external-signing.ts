@@ -192,7 +192,7 @@ export class ExternalSigning {
     this.said.set(key, { message, at: Date.now() });
     const wrongBytes = err instanceof SigningError && err.wrongBytes;
     this.options.logger.error(
-      { err, network: network.name, ...(wrongBytes ? { alarm: true } : {}) },
+      { err, network: network.name, ...(wrongBytes ? { alarm: true, runbook: 'signer-not-signing' } : {}) },
       wrongBytes
         ? 'A signer answered something else than it was asked to sign: find out who runs it. Nothing of it is used.'
         : 'A signer does not sign; its acts wait and it is asked again. See that it runs, is unlocked and may use the account.',

@@ -2,6 +2,7 @@ import type { DataSource } from 'typeorm';
 import { binaryArray } from '../../../database/src/binary-array.js';
 import { inTransaction, rowsOf } from '../../../database/src/transaction.js';
 import type { Logger } from '../../../platform/src/logger.js';
+import { lockShare } from './share.js';
 import type { SubmissionNetwork } from './submission.network.js';
 
 export interface Reconciled {
@@ -94,6 +95,7 @@ async function returnActs(
   const alone = reverted && relayerActive && acts === 1;
   const returned = await inTransaction(dataSource, async (query) => {
     await query('SELECT FROM gateway.signer WHERE id = $1 FOR UPDATE', [included.signer_id]);
+    await lockShare(query, network.name);
     const [settled] = await query<{ id: string }>(
       `UPDATE gateway.transaction SET state = $2 WHERE id = $1 AND state IN ('signed', 'submitted') RETURNING id`,
       [included.transaction_id, reverted ? 'reverted' : 'noop'],

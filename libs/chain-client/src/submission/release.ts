@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { inTransaction, type Query, rowsOf } from '../../../database/src/transaction.js';
+import { releaseAssignments } from './assignment.js';
 import {
   type FoundSigner,
   findSigner,
@@ -56,6 +57,8 @@ export async function release(context: OperatorContext, request: ReleaseRequest)
         'The signer changed at the same moment: read it again and decide anew.',
       );
     }
+    // What has no bytes yet lost nothing: it rides again, under whatever nonces come next.
+    await releaseAssignments(query, network, found.id);
     const settled = await settleLost(query, found, chain.final);
     const [moved] = await query<{ next_nonce: string }>(
       `UPDATE gateway.signer SET next_nonce = greatest(next_nonce, $2), state = 'active', reason = NULL, fence = fence + 1

@@ -119,7 +119,7 @@ async function openTransaction(
   if (first === undefined) {
     throw new OperatorRefusal(
       'UNKNOWN_NONCE',
-      'The signer has bound nothing to this nonce: look at its open transactions.',
+      'The signer has no bytes for this nonce: look at its open transactions.',
     );
   }
   if ((first.state !== 'signed' && first.state !== 'submitted') || rows.some(({ mined }) => mined))
