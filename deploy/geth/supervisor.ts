@@ -19,6 +19,8 @@ export interface SupervisorOptions extends Omit<NodeOptions, 'bootMine'> {
   /** how often peers are added again, ms */
   peerIntervalMs?: number;
   lockFolder?: string;
+  /** pause between starts at most, while the node keeps ending (default 30,000 ms) */
+  longestBackoffMs?: number;
 }
 
 export interface SupervisedNode {
@@ -116,7 +118,7 @@ export async function superviseNode(options: SupervisorOptions): Promise<Supervi
         logger.warn(`${title}: the node ended (${signal ?? `code ${code}`}); starting it again in ${backoff} ms`);
       }
       await pause(backoff);
-      backoff = Math.min(backoff * 2, LONGEST_BACKOFF_MS);
+      backoff = Math.min(backoff * 2, options.longestBackoffMs ?? LONGEST_BACKOFF_MS);
       if (stopping) return;
       running = await bringUp().catch(async (error) => {
         logger.warn(`${title}: ${(error as Error).message}`);

@@ -6,7 +6,12 @@ export interface ServiceOptions {
   title: string;
   /** Node script and its arguments */
   args: string[];
-  env: Record<string, string>;
+  /** asked again at each start, where it is a function */
+  env: Record<string, string> | (() => Record<string, string>);
+  /** pause between starts at most, while it keeps ending (default 10,000 ms) */
+  longestBackoffMs?: number;
+  /** told when it ended unasked */
+  onEnd?: (end: { code: number | null; signal: NodeJS.Signals | null }) => void;
   cwd: string;
   logFile: string;
   pidFile: string;
@@ -43,7 +48,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     startProcess({
       command: process.execPath,
       args: ['--enable-source-maps', ...options.args],
-      env: { PATH, HOME, TZ: 'UTC', ...options.env },
+      env: { PATH, HOME, TZ: 'UTC', ...(typeof options.env === 'function' ? options.env() : options.env) },
       cwd: options.cwd,
       logFile: options.logFile,
       pidFile: options.pidFile,
@@ -56,6 +61,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       const { code, signal } = await current.ended;
       if (stopping) return;
       ends += 1;
+      options.onEnd?.({ code, signal });
       if (Date.now() - since > STEADY_MS) backoff = FIRST_BACKOFF_MS;
       if (wasReady) logger.warn(`${title} ended (${signal ?? `code ${code}`}); starting it again`);
       const pause = backoff;
@@ -66,7 +72,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
           resolve();
         };
       });
-      backoff = Math.min(backoff * 2, LONGEST_BACKOFF_MS);
+      backoff = Math.min(backoff * 2, options.longestBackoffMs ?? LONGEST_BACKOFF_MS);
       if (!stopping) current = launch();
     }
   })();

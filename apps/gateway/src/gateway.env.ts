@@ -48,6 +48,8 @@ export const gatewayEnv = z
     QUEUE_DEPTH_LIMIT: z.coerce.number().int().min(1).default(20_000),
     /** off: this process serves the API only; another one signs and sends. */
     WORKER: onOff.default(true),
+    /** Chaos runs only: where this process ends or pauses itself (libs/platform/src/failpoint.ts). */
+    FAILPOINT: optional,
   })
   .refine((env) => env.CONTENT_QUOTA_BYTES >= env.CONTENT_LIMIT_BYTES, {
     path: ['CONTENT_QUOTA_BYTES'],

@@ -44,6 +44,7 @@ function submissionOf(
     signers: keys.relayers,
     logger,
     worker: env.WORKER,
+    ...(env.FAILPOINT === undefined ? {} : { failpoint: env.FAILPOINT }),
   });
 }
 

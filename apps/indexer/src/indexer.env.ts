@@ -8,5 +8,7 @@ export const indexerEnv = z.object({
   HOST: z.string().default('127.0.0.1'),
   MANAGEMENT_PORT: z.coerce.number().int().min(0).max(65_535),
   LOG_LEVEL: z.enum(['error', 'warn', 'info', 'debug']).default('info'),
+  /** Chaos runs only: where this process ends itself (libs/platform/src/failpoint.ts). */
+  FAILPOINT: z.string().optional(),
 });
 export type IndexerEnv = z.output<typeof indexerEnv>;

@@ -17,7 +17,7 @@ export function indexerModule(env: IndexerEnv): DynamicModule {
         provide: IndexerService,
         inject: [IndexerMetrics],
         useFactory: (metrics: IndexerMetrics) =>
-          new IndexerService(env.DATABASE_URL, readNetworks(env.NETWORKS_FILE), metrics),
+          new IndexerService(env.DATABASE_URL, readNetworks(env.NETWORKS_FILE), metrics, env.FAILPOINT),
       },
     ],
   };

@@ -2,7 +2,9 @@ import { Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from 
 import type { DataSource } from 'typeorm';
 import { connectRpc, type RpcTransport } from '../../../libs/chain-client/src/rpc/transport.js';
 import { createDataSource } from '../../../libs/database/src/data-source.js';
+import { createFailpoint } from '../../../libs/platform/src/failpoint.js';
 import { type NetworksConfig, networkOf } from '../../../libs/platform/src/networks.js';
+import type { MirrorFailpoint } from './commit/postgres.mirror.js';
 import { NetworkRunner } from './follow/network.runner.js';
 import type { NetworkState } from './follow/network.state.js';
 import { RpcSource } from './follow/rpc-source.js';
@@ -23,7 +25,7 @@ export class IndexerService implements OnApplicationBootstrap, OnApplicationShut
   private readonly runners: NetworkRunner[];
   private running: Promise<unknown> = Promise.resolve();
 
-  constructor(databaseUrl: string, config: NetworksConfig, metrics: IndexerMetrics) {
+  constructor(databaseUrl: string, config: NetworksConfig, metrics: IndexerMetrics, failpoint?: string) {
     // One chain may carry both tiers: it is followed once.
     const networks = [...new Set([networkOf(config, 'local'), networkOf(config, 'global')])];
     this.dataSource = createDataSource({
@@ -33,6 +35,7 @@ export class IndexerService implements OnApplicationBootstrap, OnApplicationShut
       poolSize: networks.length + 1,
       onPoolError: (error) => this.log.warn(`The database connection was lost: ${error.message}`),
     });
+    const reached = createFailpoint<MirrorFailpoint>(failpoint);
     this.runners = networks.map((network) => {
       const rpc = connectRpc(network.rpc);
       this.transports.push(rpc);
@@ -41,6 +44,7 @@ export class IndexerService implements OnApplicationBootstrap, OnApplicationShut
         source: new RpcSource(rpc),
         metrics,
         log: this.log,
+        failpoint: reached,
       });
     });
     metrics.observe(this.states);

@@ -8,7 +8,10 @@ const ACTING = new Set(['clinician', 'records-officer', 'privacy-officer']);
 /** The demo users of a hospital, logged in on demand. */
 export type People = (username: string) => Session;
 
-export function peopleOf(hospital: RunningHospital, latencies: Latencies, signal: AbortSignal): People {
+/** What is needed of a hospital to act there. */
+export type Reachable = Pick<RunningHospital, 'layout' | 'api' | 'passwords'>;
+
+export function peopleOf(hospital: Reachable, latencies: Latencies, signal: AbortSignal): People {
   const sessions = new Map<string, Session>();
   return (username) => {
     let session = sessions.get(username);
@@ -21,7 +24,7 @@ export function peopleOf(hospital: RunningHospital, latencies: Latencies, signal
 }
 
 /** The administrator makes the users, and has those who act on records registered as actors. Those who exist already stay. */
-export async function introduce(hospital: RunningHospital, people: People): Promise<void> {
+export async function introduce(hospital: Reachable, people: People): Promise<void> {
   const [administrator, ...others] = demoUsers[hospital.layout.letter];
   const admin = people(administrator?.username ?? '');
   for (const { username, roles } of others) {

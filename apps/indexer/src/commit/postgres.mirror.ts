@@ -29,6 +29,9 @@ interface CursorRow {
   head: Buffer;
 }
 
+/** Where a chaos run may end the indexer. */
+export type MirrorFailpoint = 'before-mirror-commit' | 'in-mirror-commit' | 'after-mirror-commit';
+
 const CHECKPOINT_EVENTS = 1_000n;
 
 /** The mirror of one network in Postgres, on the connection that holds the lead. */
@@ -42,6 +45,7 @@ export class PostgresMirror implements Mirror {
     private readonly client: PoolClient,
     private readonly network: NetworkConfig,
     private readonly epoch: bigint,
+    private readonly failpoint: (name: MirrorFailpoint) => void = () => undefined,
   ) {
     this.projector = new Projector(projections, (projection, keys) => this.loadRows(projection, keys));
   }
@@ -172,7 +176,11 @@ export class PostgresMirror implements Mirror {
       finalNumber,
       ...last.state,
     };
-    await this.client.query(builder.build(move));
+    this.failpoint('before-mirror-commit');
+    const committed = this.client.query(builder.build(move));
+    this.failpoint('in-mirror-commit');
+    await committed;
+    this.failpoint('after-mirror-commit');
     return { tip, finalNumber, ledger: last.state };
   }
 

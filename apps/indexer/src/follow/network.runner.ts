@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { DataSource } from 'typeorm';
 import type { NetworkConfig } from '../../../../libs/platform/src/networks.js';
 import { assertSameChain, openNetwork, ReplacedChainError } from '../commit/network.rows.js';
-import { PostgresMirror } from '../commit/postgres.mirror.js';
+import { type MirrorFailpoint, PostgresMirror } from '../commit/postgres.mirror.js';
 import type { IndexerMetrics } from '../health/metrics.js';
 import { Lead } from '../lead/lead.js';
 import { verifyBlock } from '../verify/block.verifier.js';
@@ -24,6 +24,7 @@ export interface RunnerDependencies {
   source: ChainSource;
   metrics: IndexerMetrics;
   log: RunnerLog;
+  failpoint?: (name: MirrorFailpoint) => void;
 }
 
 const FIRST_DELAY_MS = 100;
@@ -75,13 +76,13 @@ export class NetworkRunner {
   }
 
   private async follow(lead: Lead, signal: AbortSignal, onProgress: () => void): Promise<void> {
-    const { source, metrics, log } = this.dependencies;
+    const { source, metrics, log, failpoint } = this.dependencies;
     const { network, state } = this;
     let mirror: PostgresMirror | undefined;
     try {
       assertSameChain(network, await source.identity());
       const epoch = await openNetwork(lead.client, network, (number) => this.readBase(number));
-      mirror = new PostgresMirror(lead.client, network, epoch);
+      mirror = new PostgresMirror(lead.client, network, epoch, failpoint);
       const start = await mirror.load();
       state.mirror = start;
       state.phase = 'catching-up';

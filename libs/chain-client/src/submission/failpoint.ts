@@ -1,3 +1,5 @@
+import { createFailpoint as create } from '../../../platform/src/failpoint.js';
+
 /** Where a chaos run may end the process: each stands between two steps of the write path that must not depend on one another. */
 export type FailpointName =
   | 'before-accept-commit'
@@ -10,17 +12,7 @@ export type FailpointName =
 
 export type Failpoint = (name: FailpointName) => void;
 
-/**
- * @param spec `name`, or `name:n` for the n-th time it is reached; undefined in production
- * @returns a function that ends this process as `kill -9` would when it reaches the point named
- */
+/** @param spec see libs/platform/src/failpoint.ts */
 export function createFailpoint(spec: string | undefined): Failpoint {
-  if (spec === undefined || spec === '') return () => undefined;
-  const [name, count = '1'] = spec.split(':');
-  let left = Number(count);
-  return (reached) => {
-    if (reached !== name) return;
-    left -= 1;
-    if (left === 0) process.kill(process.pid, 'SIGKILL');
-  };
+  return create<FailpointName>(spec);
 }
