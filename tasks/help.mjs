@@ -27,6 +27,21 @@ Ends with one line: N passed, N failed, and N skipped where something was. What 
   NAME            gateway, latency
   --json FILE     write the figures as JSON too`,
   },
+  chaos: {
+    summary: 'kills, faults and losses under load, and whether every act still happened exactly once',
+    usage: `npm run chaos -- [--runs N] [--seed S] [--only NAME] [--seconds N] [--json FILE]
+  --runs N        how many runs (default: one of each scenario)
+  --seed S        seed of the first run; each further run has the next one (default 1)
+  --only NAME     only this scenario; several with commas between
+  --seconds N     begin no further run after so many seconds
+  --json FILE     write the report as JSON too
+  --history FILE  write what the oracle was given in the last run
+  --state DIR     state folder (default .emr/chaos); a run that went wrong leaves its own in DIR/kept
+  --ports BASE    ports from BASE up (default 5200)
+  --fresh         prepare everything anew
+A run that went wrong is repeated by its own seed: --seed S --only NAME --runs 1 makes the same decisions.
+Ends with 0 when nothing was lost, doubled, stuck or taken back. docs/failure-matrix.md lists the scenarios.`,
+  },
   contracts: {
     summary: 'compile the ledger contract anew',
     usage:

@@ -9,7 +9,6 @@ import { decodeEvent, type LedgerEvent } from '../../libs/contracts/src/event.co
 import { domainSeparator, encodeExecute, type Intent } from '../../libs/contracts/src/intent.codec.js';
 import { transactionGas } from '../../libs/contracts/src/operations.js';
 import { type NetworkConfig, networkOf, readNetworks } from '../../libs/platform/src/networks.js';
-import type { E2eHospital } from './hospitals.js';
 
 const PAGE = 500n;
 
@@ -26,7 +25,7 @@ export interface Ledger {
   close(): Promise<void>;
 }
 
-export function ledgerOf(hospital: E2eHospital, tier: 'local' | 'global'): Ledger {
+export function ledgerOf(hospital: { networksFile: string }, tier: 'local' | 'global'): Ledger {
   const network = networkOf(readNetworks(hospital.networksFile), tier);
   const rpc = connectRpc(network.rpc, { timeoutMs: 30_000 });
   const reader = new ChainReader(rpc);
@@ -67,7 +66,7 @@ export function ledgerOf(hospital: E2eHospital, tier: 'local' | 'global'): Ledge
 }
 
 /** The key by which the hospital's gateway carries acts to a network. */
-export function relayerKey(hospital: E2eHospital, tier: 'local' | 'global'): Promise<Buffer> {
+export function relayerKey(hospital: { layout: { keys: string } }, tier: 'local' | 'global'): Promise<Buffer> {
   const passphrase = readFileSync(join(hospital.layout.keys, 'passphrase'), 'utf8').trim();
   return readKeystore(join(hospital.layout.keys, `relayer-${tier}.json`), passphrase);
 }

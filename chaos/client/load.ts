@@ -1,7 +1,6 @@
-import { bundle } from '../bundle.builder.js';
-import type { E2eHospital } from '../hospitals.js';
-import type { Answer, User } from '../user.js';
-import { Dice } from './dice.js';
+import { Dice } from '../dice.js';
+import { bundle } from './bundle.builder.js';
+import type { Answer, User } from './user.js';
 
 /** What a client knows of one act: from answers alone. */
 export interface Act {
@@ -13,10 +12,14 @@ export interface Act {
   recordId?: string;
   /** state of the last answer that told one */
   state?: string;
+  /** code of a failure, once told */
+  code?: string;
   /** event that an answer named, once it said that the act has ended */
   event?: string;
   /** whether content came with the answer */
   released?: boolean;
+  /** of an open: what was uploaded */
+  bytes?: Buffer;
 }
 
 export interface Load {
@@ -25,103 +28,188 @@ export interface Load {
   opened: Map<string, Buffer>;
   /** answers and contradictions that must not be */
   wrong: string[];
+  /** acts that got no answer in time */
+  unanswered: string[];
   /** answers by status, and `lost` for requests that got none */
   counts: Record<string, number>;
 }
 
-/** What a client that means it repeats, with the same key: no answer, or one that asks to come again. */
-const AGAIN = new Set([429, 502, 503, 504]);
-const LAST_TRY_MS = 90_000;
-
-/**
- * Clients that query, open and try what isn't theirs, each one act after the other until `stop` says so, and then until each
- * act of theirs has got an answer. A request without an answer is sent again with its key.
- */
-export async function offerLoad(options: {
-  hospital: E2eHospital;
+export interface LoadOptions {
+  /** a registered user by name */
+  user(name: string): User;
   records: Map<string, Buffer>;
   clients: number;
   seed: number;
   /** goes into every content, and may be nowhere else */
   canary: string;
+  /** how long a client rests between two acts at most, ms (default 0) */
+  restMs?: number;
+  /** how long it waits for one answer (default 60,000) */
+  timeoutMs?: number;
+  /** how long it repeats one act before it gives up (default 90,000) */
+  patienceMs?: number;
+  /** acts may end as failed here: the answer that says so is one */
+  mayFail?: boolean;
   stop: AbortSignal;
-}): Promise<Load> {
-  const { hospital, records, stop } = options;
-  const load: Load = { acts: [], opened: new Map(records), wrong: [], counts: {} };
-  const clinician = hospital.user('clinician.a');
-  const stranger = hospital.user('clinician.c');
-  await Promise.all([clinician.token(), stranger.token()]);
+}
 
-  const client = async (number: number): Promise<void> => {
-    const dice = new Dice(options.seed * 1000 + number);
-    for (let turn = 0; !stop.aborted; turn += 1) {
-      const key = `crash-${options.seed}-${number}-${turn}`;
-      const chance = dice.below(100);
-      const recordId = dice.of([...load.opened.keys()]);
-      if (chance < 10) await open(load, clinician, key, bundle({ id: key, family: options.canary, kilobytes: 4 }));
-      else if (chance < 18) await look(load, { kind: 'refused', key, recordId, tries: 0 }, stranger, dice);
-      else await look(load, { kind: 'query', key, recordId, tries: 0 }, clinician, dice);
+/** What a client that means it repeats, with the same key: no answer, or one that asks to come again. */
+const AGAIN = new Set([429, 502, 503, 504]);
+export const endedStates: ReadonlySet<string> = new Set(['confirmed', 'denied', 'failed', 'cancelled']);
+
+/**
+ * Clients that query, open and try what isn't theirs, each one act after the other until `stop` says so, and then until each
+ * act of theirs has got an answer. A request without an answer is sent again with its key.
+ */
+export async function offerLoad(options: LoadOptions): Promise<Load> {
+  const clients = new Clients(options);
+  await Promise.all(['clinician.a', 'clinician.c'].map((name) => options.user(name).token()));
+  await Promise.all(Array.from({ length: options.clients }, (_, number) => clients.run(number)));
+  return clients.load;
+}
+
+/** Asks for each act anew with its own key, as clients do that no longer know what became of it. */
+export async function repeatAll(load: Load, options: LoadOptions): Promise<void> {
+  const clients = new Clients(options, load);
+  const queue = [...load.acts];
+  await Promise.all(
+    Array.from({ length: options.clients }, async (_, number) => {
+      const dice = new Dice(options.seed * 1000 + 500 + number);
+      for (let act = queue.shift(); act; act = queue.shift()) await clients.repeat(act, dice);
+    }),
+  );
+}
+
+/** Asks for each act that hadn't ended until it has, or time is up; acts that never got an answer stay as they are. */
+export async function drain(load: Load, user: LoadOptions['user'], timeoutMs: number): Promise<void> {
+  const deadline = Date.now() + timeoutMs;
+  for (const act of load.acts) {
+    while (act.operationId !== undefined && !endedStates.has(act.state ?? '') && Date.now() < deadline) {
+      await ask(load, act, user);
+      if (!endedStates.has(act.state ?? '')) await new Promise((wake) => setTimeout(wake, 100));
+    }
+  }
+}
+
+/** Asks for every act once more: whatever an answer said before must hold still. */
+export async function askAgain(load: Load, user: LoadOptions['user']): Promise<void> {
+  const queue = [...load.acts];
+  const asker = async () => {
+    for (let act = queue.shift(); act; act = queue.shift()) {
+      if (act.operationId !== undefined) await ask(load, act, user);
     }
   };
-  await Promise.all(Array.from({ length: options.clients }, (_, number) => client(number)));
-  return load;
+  await Promise.all(Array.from({ length: 8 }, asker));
 }
 
-async function look(load: Load, act: Act, user: User, dice: Dice): Promise<void> {
-  load.acts.push(act);
-  const prefer = dice.of(['wait=5', 'wait=5, return=representation', 'wait=5, return=representation', 'respond-async']);
-  const due = act.kind === 'refused' ? [202, 403] : [201, 202];
-  const path = `/v1/emrs/${act.recordId}/queries`;
-  const answer = await insist(load, act, due, () => user.post(path, { purpose: 'TREAT' }, { key: act.key, prefer }));
-  if (!answer) return;
-  if (answer.headers.has('x-event-id')) {
-    act.released = true;
-    if (!answer.bytes.equals(load.opened.get(act.recordId ?? '') ?? Buffer.alloc(0)))
-      load.wrong.push(`${act.key}: other bytes`);
-    told(load, act, {
-      requestId: answer.headers.get('location')?.split('/').at(-1),
-      ...{ id: answer.headers.get('operation-id'), state: 'confirmed', event: answer.headers.get('x-event-id') },
-    });
-  } else told(load, act, answer.status === 403 ? answer.json.operation : answer.json);
+async function ask(load: Load, act: Act, user: LoadOptions['user']): Promise<void> {
+  const answer = await whose(act, user)
+    .get(`/v1/operations/${act.operationId}`, { timeoutMs: 10_000 })
+    .catch(() => undefined);
+  if (answer?.status === 200) told(load, act, answer.json);
+  else if (answer && !AGAIN.has(answer.status)) load.wrong.push(`${act.key}: its operation answers ${answer.status}`);
 }
 
-async function open(load: Load, user: User, key: string, bytes: Buffer): Promise<void> {
-  const act: Act = { kind: 'open', key, tries: 0 };
-  const uploaded = await insist(load, { ...act }, [201], () =>
-    user.post('/v1/contents', bytes, { key: `${key}-content` }),
-  );
-  if (!uploaded) return;
-  load.acts.push(act);
-  const patient = { identifier: { system: 'urn:e2e:mrn', value: key } };
-  const body = { patient, contentId: uploaded.json.contentId };
-  const answer = await insist(load, act, [201, 202], () => user.post('/v1/emrs', body, { key, prefer: 'wait=5' }));
-  if (!answer) return;
-  told(load, act, answer.json);
-  act.recordId = answer.json.recordId;
-  if (answer.status === 201 && act.recordId) load.opened.set(act.recordId, bytes);
-}
+const whose = (act: Act, user: LoadOptions['user']) => user(act.kind === 'refused' ? 'clinician.c' : 'clinician.a');
 
-/** Sends until there is an answer that isn't "come again". @returns undefined, and notes it, when none of those due comes */
-async function insist(
-  load: Load,
-  act: Act,
-  due: number[],
-  request: () => Promise<Answer>,
-): Promise<Answer | undefined> {
-  for (const deadline = Date.now() + LAST_TRY_MS; Date.now() < deadline; ) {
-    act.tries += 1;
-    const answer = await request().catch(() => undefined);
-    const status = answer?.status ?? 'lost';
-    load.counts[status] = (load.counts[status] ?? 0) + 1;
-    if (answer && due.includes(answer.status)) return answer;
-    if (answer && !AGAIN.has(answer.status)) {
-      load.wrong.push(`${act.kind} ${act.key}, try ${act.tries}: ${answer.status} ${answer.bytes.subarray(0, 300)}`);
-      return undefined;
+class Clients {
+  constructor(
+    private readonly options: LoadOptions,
+    readonly load: Load = { acts: [], opened: new Map(options.records), wrong: [], unanswered: [], counts: {} },
+  ) {}
+
+  async run(number: number): Promise<void> {
+    const { load, options } = this;
+    const { seed, stop, restMs = 0 } = options;
+    const dice = new Dice(seed * 1000 + number);
+    for (let turn = 0; !stop.aborted; turn += 1) {
+      const key = `crash-${seed}-${number}-${turn}`;
+      const chance = dice.below(100);
+      const recordId = dice.of([...load.opened.keys()]);
+      if (chance < 10) await this.#open(key, bundle({ id: key, family: options.canary, kilobytes: 4 }));
+      else await this.#look({ kind: chance < 18 ? 'refused' : 'query', key, recordId, tries: 0 }, dice, true);
+      if (restMs > 0) await new Promise((wake) => setTimeout(wake, dice.below(restMs)));
     }
-    await new Promise((wake) => setTimeout(wake, 100));
   }
-  load.wrong.push(`${act.kind} ${act.key}: no answer in ${LAST_TRY_MS / 1000} s and ${act.tries} tries`);
-  return undefined;
+
+  async repeat(act: Act, dice: Dice): Promise<void> {
+    if (act.kind !== 'open') return this.#look(act, dice, false);
+    if (act.bytes !== undefined) await this.#open(act.key, act.bytes, act);
+  }
+
+  async #look(act: Act, dice: Dice, isNew: boolean): Promise<void> {
+    const { load } = this;
+    if (isNew) load.acts.push(act);
+    const user = whose(act, this.options.user);
+    const prefer = dice.of(['wait=5', 'wait=5, return=representation', 'respond-async']);
+    const due = act.kind === 'refused' ? [202, 403] : [201, 202];
+    const path = `/v1/emrs/${act.recordId}/queries`;
+    const { timeoutMs } = this.options;
+    const send = () => user.post(path, { purpose: 'TREAT' }, { key: act.key, prefer, timeoutMs });
+    const answer = await this.#insist(act, due, send);
+    if (!answer) return;
+    if (answer.headers.has('x-event-id')) {
+      act.released = true;
+      if (!answer.bytes.equals(load.opened.get(act.recordId ?? '') ?? Buffer.alloc(0)))
+        load.wrong.push(`${act.key}: other bytes`);
+      told(load, act, {
+        requestId: answer.headers.get('location')?.split('/').at(-1),
+        ...{ id: answer.headers.get('operation-id'), state: 'confirmed', event: answer.headers.get('x-event-id') },
+      });
+    } else told(load, act, answer.status === 403 || answer.status === 409 ? answer.json.operation : answer.json);
+  }
+
+  async #open(key: string, bytes: Buffer, known?: Act): Promise<void> {
+    const { load } = this;
+    const { timeoutMs } = this.options;
+    const user = this.options.user('clinician.a');
+    const act: Act = known ?? { kind: 'open', key, tries: 0, bytes };
+    for (let uploads = 0; uploads < 3; uploads += 1) {
+      const upload = () => user.post('/v1/contents', bytes, { key: `${key}-content`, timeoutMs });
+      const uploaded = await this.#insist({ ...act }, [201], upload);
+      if (!uploaded) return;
+      if (!known && uploads === 0) load.acts.push(act);
+      const patient = { identifier: { system: 'urn:e2e:mrn', value: key } };
+      const body = { patient, contentId: uploaded.json.contentId };
+      const send = () => user.post('/v1/emrs', body, { key, prefer: 'wait=5', timeoutMs });
+      const answer = await this.#insist(act, [201, 202, 400, 422], send);
+      if (!answer) return;
+      if (answer.status >= 400) {
+        // A database that was put back to an earlier point has forgotten the upload: the client sends it again.
+        if (answer.json?.errors?.[0]?.pointer === '/contentId') continue;
+        load.wrong.push(`open ${key}: ${answer.status} ${answer.bytes.subarray(0, 300)}`);
+        return;
+      }
+      told(load, act, answer.json.operation ?? answer.json);
+      const recordId = answer.json.recordId ?? act.recordId;
+      if (act.recordId !== undefined && act.recordId !== recordId) load.wrong.push(`${key}: another record`);
+      act.recordId = recordId;
+      if (answer.status === 201 && act.recordId) load.opened.set(act.recordId, bytes);
+      return;
+    }
+    load.wrong.push(`open ${key}: its upload is forgotten again and again`);
+  }
+
+  /** Sends until there is an answer that isn't "come again". @returns undefined, and notes it, when none of those due comes */
+  async #insist(act: Act, due: number[], request: () => Promise<Answer>): Promise<Answer | undefined> {
+    const { load } = this;
+    const { patienceMs = 90_000, mayFail = false } = this.options;
+    for (const deadline = Date.now() + patienceMs; Date.now() < deadline; ) {
+      act.tries += 1;
+      const answer = await request().catch(() => undefined);
+      const status = answer?.status ?? 'lost';
+      load.counts[status] = (load.counts[status] ?? 0) + 1;
+      if (answer && due.includes(answer.status)) return answer;
+      if (answer?.status === 409 && mayFail && answer.json?.operation?.state === 'failed') return answer;
+      if (answer && !AGAIN.has(answer.status)) {
+        load.wrong.push(`${act.kind} ${act.key}, try ${act.tries}: ${answer.status} ${answer.bytes.subarray(0, 300)}`);
+        return undefined;
+      }
+      await new Promise((wake) => setTimeout(wake, 100));
+    }
+    load.unanswered.push(`${act.kind} ${act.key}: no answer in ${patienceMs / 1000} s and ${act.tries} tries`);
+    return undefined;
+  }
 }
 
 interface Told {
@@ -129,13 +217,14 @@ interface Told {
   requestId?: string | undefined;
   state?: string;
   event?: string | null | undefined;
+  outcome?: { code?: string };
 }
 
 /** Notes what an answer says of an act; two answers may not contradict each other. */
 export function told(load: Load, act: Act, operation: Told): void {
   const { requestId } = operation;
   const operationId = operation.id ?? act.operationId;
-  const ended = act.state !== undefined && ['confirmed', 'denied', 'failed', 'cancelled'].includes(act.state);
+  const ended = act.state !== undefined && endedStates.has(act.state);
   if (act.requestId !== undefined && act.requestId !== requestId) load.wrong.push(`${act.key}: another request id`);
   if (act.operationId !== undefined && act.operationId !== operationId)
     load.wrong.push(`${act.key}: another operation`);
@@ -144,5 +233,6 @@ export function told(load: Load, act: Act, operation: Told): void {
   if (requestId !== undefined) act.requestId = requestId;
   if (operationId !== undefined) act.operationId = operationId;
   if (operation.state !== undefined) act.state = operation.state;
-  if (operation.event) act.event = operation.event;
+  if (operation.outcome?.code !== undefined) act.code = operation.outcome.code;
+  if (operation.event && endedStates.has(operation.state ?? '')) act.event = operation.event;
 }

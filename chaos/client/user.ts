@@ -25,25 +25,32 @@ export interface SendOptions {
 export class User {
   #token: Promise<string> | undefined;
 
+  /** @param base URL of the API, or one for each request where several gateways serve it */
   constructor(
-    readonly base: string,
+    private readonly base: string | (() => string),
     readonly name: string,
     private readonly password: string,
   ) {}
 
   token(): Promise<string> {
-    this.#token ??= this.#login();
+    if (this.#token === undefined) {
+      const token = this.#login();
+      this.#token = token;
+      token.catch(() => {
+        if (this.#token === token) this.#token = undefined;
+      });
+    }
     return this.#token;
   }
 
   async get(path: string, options: SendOptions = {}): Promise<Answer> {
-    return send('GET', `${this.base}${path}`, await this.token(), options);
+    return send('GET', this.#url(path), await this.token(), options);
   }
 
   async post(path: string, body?: unknown, options: SendOptions = {}): Promise<Answer> {
     const key = options.key ?? randomUUID();
     const prefer = options.prefer ?? 'wait=30';
-    return send('POST', `${this.base}${path}`, await this.token(), { ...options, key, prefer, body });
+    return send('POST', this.#url(path), await this.token(), { ...options, key, prefer, body });
   }
 
   /** Uploads content. @returns its id */
@@ -76,9 +83,13 @@ export class User {
     throw new Error(`${path} did not become as expected in ${timeoutMs} ms; last ${last?.status} ${last?.bytes}`);
   }
 
+  #url(path: string): string {
+    return `${typeof this.base === 'string' ? this.base : this.base()}${path}`;
+  }
+
   async #login(): Promise<string> {
     const body = { username: this.name, password: this.password };
-    const answer = await send('POST', `${this.base}/v1/auth/token`, undefined, { body });
+    const answer = await send('POST', this.#url('/v1/auth/token'), undefined, { body });
     return expectStatus(answer, 200).json.accessToken;
   }
 }

@@ -1,24 +1,38 @@
-import pg from 'pg';
-import { addressOf } from '../../../libs/chain-client/src/keys/secp256k1.js';
-import type { ChainLog } from '../../../libs/chain-client/src/rpc/reader.js';
+import type { ChainLog } from '../../libs/chain-client/src/rpc/reader.js';
 import {
   decodeEvent,
   foldHead,
   isSequenced,
   leafOf,
   type SequencedEvent,
-} from '../../../libs/contracts/src/event.codec.js';
-import { toHex } from '../../../libs/platform/src/bytes.js';
-import type { E2eHospital } from '../hospitals.js';
-import { ledgerOf, relayerKey } from '../ledger.js';
-import type { Act } from './load.js';
+} from '../../libs/contracts/src/event.codec.js';
+import { toHex } from '../../libs/platform/src/bytes.js';
+import type { Act } from '../client/load.js';
+import type { Facts } from './facts.js';
 
-export interface Verdict {
-  /** One line for each thing that must not be. */
-  wrong: string[];
-  events: number;
-  operations: number;
-  transactions: number;
+/** `lost`: accepted and not carried out. `doubled`: more than one effect. `stuck`: not ended in time. `taken-back`: an answer that no longer holds. */
+export type FindingKind = 'lost' | 'doubled' | 'stuck' | 'taken-back' | 'nonces' | 'mirror' | 'other';
+
+/** One thing that must not be. */
+export interface Finding {
+  kind: FindingKind;
+  text: string;
+}
+
+/** What a scenario brings about on purpose, and what is therefore no finding. */
+export interface Allowances {
+  /** codes under which acts may have failed */
+  failures?: string[];
+  /** blocks that weren't final may have been replaced */
+  reorganisations?: boolean;
+  /** a chain replaced beyond finality was noted, as it had to be */
+  beyondFinality?: boolean;
+  /** transactions of the relayer's key that the gateway never signed, 0x-hex */
+  foreign?: ReadonlySet<string>;
+  /** the database was lost or put back: transactions from before are on the chain alone, and acts were sent again */
+  restored?: boolean;
+  /** transactions may have mined with status 0 */
+  reverts?: boolean;
 }
 
 interface OnChain {
@@ -28,182 +42,194 @@ interface OnChain {
 
 /** What the founding of a ledger has for a request, and an act on no record for a record. */
 const NOTHING = toHex(Buffer.alloc(32));
-
-const expected = { query: 'RecordQueried', open: 'RecordOpened', refused: 'AccessDenied' } as const;
+const EXPECTED = { query: 'RecordQueried', open: 'RecordOpened', refused: 'AccessDenied' } as const;
 
 /**
- * Holds what clients were told, what the database says and what the chain says against each other (local network). The chain is
- * read from the node, by eth_getLogs; every head is folded here.
+ * Holds what clients were told, what the database says and what the chain says against each other. A function of the facts alone;
+ * every head is folded here. @returns what must not be, nothing when all is well
  */
-export async function judge(hospital: E2eHospital, acts: Act[]): Promise<Verdict> {
-  const ledger = ledgerOf(hospital, 'local');
-  const database = new pg.Client({ connectionString: hospital.database.ownerUrl });
-  await database.connect();
-  try {
-    const relayer = addressOf(await relayerKey(hospital, 'local'));
-    const logs = await ledger.logs();
-    const wrong: string[] = [];
-    const { byRequest, head } = readChain(logs, wrong);
-    toldAndTrue(acts, byRequest, wrong);
-    const operations = await acceptedAndDone(database, byRequest, wrong);
-    const mined = await ledger.reader.transactionCount(relayer, 'latest');
-    const pending = await ledger.reader.transactionCount(relayer, 'pending');
-    if (pending !== mined) wrong.push(`${pending - mined} transactions wait in the node's pool`);
-    const transactions = await noncesWithoutGap(database, relayer, mined, logs, wrong);
-    await mirrored(database, byRequest, head, wrong);
-    return { wrong, events: byRequest.size, operations, transactions };
-  } finally {
-    await database.end();
-    await ledger.close();
-  }
+export function judge(facts: Facts, acts: readonly Act[], allow: Allowances = {}): Finding[] {
+  const verdict = new Verdict(facts, allow);
+  verdict.readChain();
+  verdict.toldAndTrue(acts);
+  verdict.acceptedAndDone();
+  verdict.noncesWithoutGap();
+  verdict.mirrored();
+  return verdict.findings;
 }
 
-/** Events by request id, each sequence once and in order, each head as the fold says. */
-function readChain(logs: ChainLog[], wrong: string[]): { byRequest: Map<string, OnChain[]>; head: Buffer } {
-  const byRequest = new Map<string, OnChain[]>();
-  const records = new Map<string, { sequence: bigint; head: Buffer }>();
-  let head: Buffer = Buffer.alloc(32);
-  let sequence = 0n;
-  for (const log of logs) {
-    const event = decodeEvent(log);
-    if (!event) {
-      wrong.push(`an unknown log in block ${log.blockNumber}`);
-    } else if (event.type === 'Head') {
-      if (event.sequence !== sequence || !event.head.equals(head))
-        wrong.push(`the head after ${sequence} does not fold`);
-    } else if (!isSequenced(event)) {
-      wrong.push(`the ledger met ${event.type} in block ${log.blockNumber}: something was sent twice or changed`);
-    } else {
-      if (event.sequence !== sequence + 1n) wrong.push(`sequence ${event.sequence} follows ${sequence}`);
-      sequence = event.sequence;
-      const leaf = leafOf(log);
-      head = foldHead(head, sequence, leaf);
-      const id = toHex(event.recordId);
-      // An act on actors or hospitals stands in the ledger's own chain alone.
-      if (id !== NOTHING) {
-        const record = records.get(id) ?? { sequence: 0n, head: Buffer.alloc(32) };
-        if (event.recordSequence !== record.sequence + 1n || !event.recordHead.equals(record.head)) {
-          wrong.push(`event ${sequence} does not continue its record`);
-        }
-        records.set(id, { sequence: event.recordSequence, head: foldHead(record.head, event.recordSequence, leaf) });
+class Verdict {
+  readonly findings: Finding[] = [];
+  private readonly byRequest = new Map<string, OnChain[]>();
+  private readonly chain: OnChain[] = [];
+  private head: Buffer = Buffer.alloc(32);
+
+  constructor(
+    private readonly facts: Facts,
+    private readonly allow: Allowances,
+  ) {}
+
+  private found(kind: FindingKind, text: string): void {
+    this.findings.push({ kind, text });
+  }
+
+  /** Events by request id, each sequence once and in order, each head as the fold says. */
+  readChain(): void {
+    const records = new Map<string, { sequence: bigint; head: Buffer }>();
+    let sequence = 0n;
+    for (const log of this.facts.logs) {
+      const event = decodeEvent(log);
+      if (!event) {
+        this.found('other', `an unknown log in block ${log.blockNumber}`);
+      } else if (event.type === 'Head') {
+        if (event.sequence !== sequence || !event.head.equals(this.head))
+          this.found('other', `the head after ${sequence} does not fold`);
+      } else if (!isSequenced(event)) {
+        // A repeat that the ledger turned away is no second effect, but nobody may have had to send one.
+        if (!this.allow.restored) this.found('doubled', `the ledger met ${event.type} in block ${log.blockNumber}`);
+      } else {
+        if (event.sequence !== sequence + 1n) this.found('other', `sequence ${event.sequence} follows ${sequence}`);
+        sequence = event.sequence;
+        const leaf = leafOf(log);
+        this.head = foldHead(this.head, sequence, leaf);
+        this.foldRecord(records, event, leaf);
+        const request = toHex(event.requestId);
+        this.chain.push({ event, log });
+        this.byRequest.set(request, [...(this.byRequest.get(request) ?? []), { event, log }]);
       }
-      const request = toHex(event.requestId);
-      byRequest.set(request, [...(byRequest.get(request) ?? []), { event, log }]);
+    }
+    for (const [request, found] of this.byRequest) {
+      if (found.length > 1 && request !== NOTHING)
+        this.found('doubled', `request ${request} has ${found.length} effects`);
     }
   }
-  for (const [request, found] of byRequest) {
-    if (found.length > 1 && request !== NOTHING) wrong.push(`request ${request} has ${found.length} effects`);
-  }
-  return { byRequest, head };
-}
 
-/** Each accepted act has its one event of the right kind; what an answer called confirmed or denied is that event. */
-function toldAndTrue(acts: Act[], byRequest: Map<string, OnChain[]>, wrong: string[]): void {
-  for (const act of acts) {
-    if (act.requestId === undefined) continue;
-    const found = byRequest.get(act.requestId)?.[0];
-    if (!found) wrong.push(`${act.kind} ${act.key} was accepted (${act.state}) and is not on the chain`);
-    else if (found.event.type !== expected[act.kind]) wrong.push(`${act.kind} ${act.key} became ${found.event.type}`);
-    else if (act.event !== undefined && act.event !== `ev_local_${found.event.sequence}`) {
-      wrong.push(`${act.kind} ${act.key} was told ${act.event} and is event ${found.event.sequence}`);
+  private foldRecord(
+    records: Map<string, { sequence: bigint; head: Buffer }>,
+    event: SequencedEvent,
+    leaf: Buffer,
+  ): void {
+    const id = toHex(event.recordId);
+    // An act on actors or hospitals stands in the ledger's own chain alone.
+    if (id === NOTHING) return;
+    const record = records.get(id) ?? { sequence: 0n, head: Buffer.alloc(32) };
+    if (event.recordSequence !== record.sequence + 1n || !event.recordHead.equals(record.head))
+      this.found('other', `event ${event.sequence} does not continue its record`);
+    records.set(id, { sequence: event.recordSequence, head: foldHead(record.head, event.recordSequence, leaf) });
+  }
+
+  /** Each accepted act has its one event of the right kind; what an answer called confirmed or denied is that event. */
+  toldAndTrue(acts: readonly Act[]): void {
+    for (const act of acts) {
+      if (act.requestId === undefined) continue;
+      const name = `${act.kind} ${act.key}`;
+      const found = this.byRequest.get(act.requestId)?.[0];
+      if (act.state === 'failed') {
+        if (found)
+          this.found('taken-back', `${name} was called failed (${act.code}) and is event ${found.event.sequence}`);
+        else if (!this.allow.failures?.includes(act.code ?? '')) this.found('lost', `${name} failed: ${act.code}`);
+        continue;
+      }
+      const due = act.kind === 'refused' ? 'denied' : 'confirmed';
+      if (act.state !== due) {
+        const kind =
+          act.state === 'confirmed' || act.state === 'denied' || act.state === 'cancelled' ? 'other' : 'stuck';
+        this.found(kind, `${name} is ${act.state} where ${due} is due`);
+      }
+      if (!found) {
+        const kind = act.state === due ? 'taken-back' : 'lost';
+        this.found(kind, `${name} was accepted (${act.state}) and is not on the chain`);
+      } else if (found.event.type !== EXPECTED[act.kind]) {
+        this.found('other', `${name} became ${found.event.type}`);
+      } else if (act.event !== undefined && act.event !== `ev_local_${found.event.sequence}`) {
+        this.found('taken-back', `${name} was told ${act.event} and is event ${found.event.sequence}`);
+      }
     }
-    const due = act.kind === 'refused' ? 'denied' : 'confirmed';
-    if (act.state !== due) wrong.push(`${act.kind} ${act.key} ended as ${act.state}`);
   }
-}
 
-/** Each stored operation is on the chain once; none is called failed; nothing is on the chain that isn't stored. */
-async function acceptedAndDone(
-  database: pg.Client,
-  byRequest: Map<string, OnChain[]>,
-  wrong: string[],
-): Promise<number> {
-  const { rows } = await database.query<{ id: string; type: string; request_id: Buffer; phase: string }>(
-    `SELECT id, type, request_id, phase FROM gateway.operation WHERE network = 'local'`,
-  );
-  const stored = new Set(rows.map((row) => toHex(row.request_id)));
-  for (const row of rows) {
-    const there = byRequest.has(toHex(row.request_id));
-    if (!there) wrong.push(`operation ${row.id} (${row.type}, ${row.phase}) is not on the chain`);
-    if (row.phase !== 'signed') wrong.push(`operation ${row.id} (${row.type}) is called ${row.phase}`);
+  /** Each stored operation is on the chain once; none that is there is called failed; nothing is there that isn't stored. */
+  acceptedAndDone(): void {
+    const { operations } = this.facts;
+    const stored = new Set(operations.map((row) => toHex(row.request_id)));
+    for (const row of operations) {
+      const name = `operation ${row.id} (${row.type}, ${row.phase})`;
+      const there = this.byRequest.has(toHex(row.request_id));
+      const mayFail = row.phase === 'failed' && this.allow.failures?.includes(row.failure?.code ?? '');
+      if (there && row.phase === 'failed') this.found('taken-back', `${name} is on the chain`);
+      else if (!there && !mayFail) this.found('lost', `${name} is not on the chain`);
+      else if (row.phase !== 'signed' && !mayFail) this.found('stuck', `${name} is not called signed`);
+    }
+    if (this.allow.restored) return;
+    for (const [request, [found]] of this.byRequest) {
+      if (!stored.has(request) && request !== NOTHING && !this.isForeign(found?.log.transactionHash))
+        this.found('other', `request ${request} (${found?.event.type}) is on the chain and not stored`);
+    }
   }
-  for (const [request, [found]] of byRequest) {
-    if (!stored.has(request) && request !== NOTHING)
-      wrong.push(`request ${request} (${found?.event.type}) is on the chain and not stored`);
-  }
-  return rows.length;
-}
 
-/** One signer, nonces 0, 1, 2 …, each bound to one transaction, each with bytes of ours mined, as many as the chain counts. */
-async function noncesWithoutGap(
-  database: pg.Client,
-  relayer: Buffer,
-  mined: bigint,
-  logs: ChainLog[],
-  wrong: string[],
-): Promise<number> {
-  const { rows: signers } = await database.query<{ next_nonce: string; state: string; reason: string | null }>(
-    `SELECT next_nonce, state, reason FROM gateway.signer WHERE network = 'local' AND address = $1`,
-    [relayer],
-  );
-  const [signer] = signers;
-  if (signer?.state !== 'active') wrong.push(`the signer is ${signer?.state}: ${signer?.reason}`);
-  if (BigInt(signer?.next_nonce ?? -1) !== mined)
-    wrong.push(`the signer's next nonce is ${signer?.next_nonce}; the chain has mined ${mined}`);
-  const { rows } = await database.query<{ nonce: string; state: string; hashes: Buffer[] }>(
-    `SELECT t.nonce, t.state, array_agg(a.hash) AS hashes
-     FROM gateway.transaction t JOIN gateway.signer s ON s.id = t.signer_id AND s.network = 'local'
-     JOIN gateway.attempt a ON a.transaction_id = t.id GROUP BY t.id ORDER BY t.nonce`,
-  );
-  const onChain = new Set(logs.map((log) => toHex(log.transactionHash)));
-  for (const [index, row] of rows.entries()) {
-    if (Number(row.nonce) !== index) wrong.push(`nonce ${row.nonce} stands where ${index} was due`);
-    const hits = row.hashes.filter((hash) => onChain.has(toHex(hash))).length;
-    if (hits !== 1) wrong.push(`nonce ${row.nonce} (${row.state}): ${hits} of its attempts are on the chain`);
+  private isForeign(hash: Buffer | undefined): boolean {
+    return hash !== undefined && (this.allow.foreign?.has(toHex(hash)) ?? false);
   }
-  if (rows.length !== Number(mined)) wrong.push(`${rows.length} transactions are stored; the chain has mined ${mined}`);
-  return rows.length;
-}
 
-/** The mirror's rows are the chain's events, no more and no less, to the byte. */
-async function mirrored(
-  database: pg.Client,
-  byRequest: Map<string, OnChain[]>,
-  head: Buffer,
-  wrong: string[],
-): Promise<void> {
-  const chain = [...byRequest.values()].flat().sort((x, y) => (x.event.sequence < y.event.sequence ? -1 : 1));
-  const { rows } = await database.query(
-    `SELECT sequence, type, request_id, block_number, block_hash, log_index, transaction_hash, topics, data
-     FROM mirror.emr_event WHERE network = 'local' ORDER BY sequence`,
-  );
-  if (rows.length !== chain.length) wrong.push(`the mirror has ${rows.length} events, the chain ${chain.length}`);
-  for (const [index, { event, log }] of chain.entries()) {
-    const row = rows[index];
-    const same =
-      row !== undefined &&
-      BigInt(row.sequence) === event.sequence &&
-      row.type === event.type &&
-      row.request_id.equals(event.requestId) &&
-      BigInt(row.block_number) === log.blockNumber &&
-      row.block_hash.equals(log.blockHash) &&
-      row.log_index === log.logIndex &&
-      row.transaction_hash.equals(log.transactionHash) &&
-      row.topics.equals(Buffer.concat(log.topics)) &&
-      row.data.equals(log.data);
-    if (!same) wrong.push(`event ${event.sequence} (${event.type}) is otherwise in the mirror`);
+  /** Nonces 0, 1, 2 …, each with one transaction on the chain, which is one of its stored attempts, and called what it became. */
+  noncesWithoutGap(): void {
+    const { sent, transactions, signer, pooled } = this.facts;
+    if (pooled > 0) this.found('stuck', `${pooled} transactions wait in the node's pool`);
+    if (signer?.state !== 'active') this.found('stuck', `the signer is ${signer?.state}: ${signer?.reason}`);
+    if (Number(signer?.next_nonce ?? -1) !== sent.length)
+      this.found('nonces', `the signer's next nonce is ${signer?.next_nonce}; the chain has ${sent.length}`);
+    const stored = new Map(transactions.map((row) => [row.nonce, row]));
+    const seen = new Set<string>();
+    for (const [index, transaction] of sent.entries()) {
+      const nonce = String(transaction.nonce);
+      if (transaction.nonce !== BigInt(index)) this.found('nonces', `nonce ${nonce} stands where ${index} was due`);
+      seen.add(nonce);
+      if (this.isForeign(transaction.hash)) continue;
+      const row = stored.get(nonce);
+      if (!row) {
+        if (!this.allow.restored) this.found('nonces', `nonce ${nonce} is on the chain and not stored`);
+        continue;
+      }
+      if (!row.hashes.some((hash) => hash.equals(transaction.hash)))
+        this.found('nonces', `nonce ${nonce} was used by bytes that are not stored`);
+      const became = transaction.status === 1 ? 'final' : 'reverted';
+      if (row.state !== became && row.state !== 'noop')
+        this.found('stuck', `nonce ${nonce} is called ${row.state} and is ${became}`);
+      if (transaction.status !== 1 && !this.allow.reverts) this.found('other', `nonce ${nonce} mined with status 0`);
+    }
+    for (const { nonce, state } of transactions) {
+      if (!seen.has(nonce)) this.found('nonces', `nonce ${nonce} is stored (${state}) and not on the chain`);
+    }
   }
-  const { rows: cursors } = await database.query(
-    `SELECT sequence, head, stopped_reason FROM mirror.cursor WHERE network = 'local'`,
-  );
-  const [cursor] = cursors;
-  if (Number(cursor?.sequence) !== chain.length || !cursor?.head.equals(head))
-    wrong.push(`the mirror's head is another one than the chain's events fold to`);
-  if (cursor?.stopped_reason) wrong.push(`the mirror stopped: ${cursor.stopped_reason}`);
-  const { rows: taken } = await database.query(
-    `SELECT (SELECT count(*) FROM mirror.orphaned_event WHERE network = 'local') AS orphans,
-            (SELECT count(*) FROM mirror.reorganisation WHERE network = 'local') AS reorganisations`,
-  );
-  if (Number(taken[0].orphans) + Number(taken[0].reorganisations) > 0)
-    wrong.push(`a one-signer chain was taken back: ${JSON.stringify(taken[0])}`);
+
+  /** The mirror's rows are the chain's events, no more and no less, to the byte. */
+  mirrored(): void {
+    const { events: rows, cursor, tip, orphans, reorganisations } = this.facts;
+    if (rows.length !== this.chain.length)
+      this.found('mirror', `the mirror has ${rows.length} events, the chain ${this.chain.length}`);
+    for (const [index, { event, log }] of this.chain.entries()) {
+      const row = rows[index];
+      const same =
+        row !== undefined &&
+        BigInt(row.sequence) === event.sequence &&
+        row.type === event.type &&
+        row.request_id.equals(event.requestId) &&
+        BigInt(row.block_number) === log.blockNumber &&
+        row.block_hash.equals(log.blockHash) &&
+        row.log_index === log.logIndex &&
+        row.transaction_hash.equals(log.transactionHash) &&
+        row.topics.equals(Buffer.concat(log.topics)) &&
+        row.data.equals(log.data);
+      if (!same) this.found('mirror', `event ${event.sequence} (${event.type}) is otherwise in the mirror`);
+    }
+    if (BigInt(cursor?.number ?? -1) !== tip.number || !cursor?.hash.equals(tip.hash))
+      this.found('mirror', `the mirror stands at block ${cursor?.number}, the chain at ${tip.number}`);
+    if (Number(cursor?.sequence) !== this.chain.length || !cursor?.head.equals(this.head))
+      this.found('mirror', "the mirror's head is another one than the chain's events fold to");
+    if (cursor?.stopped_reason) this.found('mirror', `the mirror stopped: ${cursor.stopped_reason}`);
+    for (const { depth, beyond_finality: beyond } of reorganisations) {
+      if (beyond ? !this.allow.beyondFinality : !this.allow.reorganisations)
+        this.found('taken-back', `the chain was replaced, ${depth} blocks deep${beyond ? ', beyond finality' : ''}`);
+    }
+    if (orphans > 0 && !this.allow.reorganisations) this.found('taken-back', `${orphans} events were taken back`);
+  }
 }

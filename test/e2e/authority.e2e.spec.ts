@@ -1,15 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { bundle } from '../../chaos/client/bundle.builder.js';
+import { type Ledger, ledgerOf, relayerKey } from '../../chaos/client/ledger.js';
+import { expectStatus } from '../../chaos/client/user.js';
 import { addressOf, newKey, signDigest } from '../../libs/chain-client/src/keys/secp256k1.js';
 import { type Intent, intentDigest, type UnsignedIntent } from '../../libs/contracts/src/intent.codec.js';
 import { Operation, Purpose, reasonName } from '../../libs/contracts/src/operations.js';
 import { parameters } from '../../libs/contracts/src/parameters.js';
 import { fromHex, toHex } from '../../libs/platform/src/bytes.js';
-import { bundle } from './bundle.builder.js';
 import { type E2eHospital, type E2eStack, startHospitals } from './hospitals.js';
-import { type Ledger, ledgerOf, relayerKey } from './ledger.js';
-import { expectStatus } from './user.js';
 
 /**
  * What the ledger itself refuses, with the gateway out of the way: hospital A's gateway is stopped, and whoever has its

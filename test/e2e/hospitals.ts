@@ -2,13 +2,13 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { User } from '../../chaos/client/user.js';
 import { Latencies } from '../../deploy/local/demo/client.js';
 import { introduce, peopleOf } from '../../deploy/local/demo/people.js';
 import { layoutOf, PORT_RANGE, projectRoot } from '../../deploy/local/layout.js';
 import { isFree } from '../../deploy/local/ports.js';
 import { removePostgres } from '../../deploy/local/postgres.js';
 import { type RunningHospital, type RunningStack, startStack, stopLeftovers } from '../../deploy/local/stack.js';
-import { User } from './user.js';
 
 /** One hospital of the stack, with its demo users registered. */
 export interface E2eHospital extends RunningHospital {

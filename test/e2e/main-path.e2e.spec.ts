@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { bundle } from './bundle.builder.js';
+import { bundle } from '../../chaos/client/bundle.builder.js';
+import { expectStatus, send, type User } from '../../chaos/client/user.js';
 import { type E2eHospital, type E2eStack, startHospitals } from './hospitals.js';
-import { expectStatus, send, type User } from './user.js';
 
 let e2e: E2eStack;
 let a: E2eHospital;

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { bundle } from './bundle.builder.js';
+import { bundle } from '../../chaos/client/bundle.builder.js';
+import { type Answer, expectStatus } from '../../chaos/client/user.js';
 import { type E2eHospital, type E2eStack, startHospitals } from './hospitals.js';
-import { type Answer, expectStatus } from './user.js';
 
 /** Both hospitals stopped and started again on the same state folder. (That the demo resumes is start.e2e.spec.ts's.) */
 let e2e: E2eStack;

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { bundle } from './bundle.builder.js';
+import { bundle } from '../../chaos/client/bundle.builder.js';
+import { expectStatus } from '../../chaos/client/user.js';
 import { type E2eHospital, type E2eStack, startHospitals } from './hospitals.js';
-import { expectStatus } from './user.js';
 
 /** SIGKILL of gateways in the middle of a transfer: it goes on where it was, and each of its acts happens once. */
 

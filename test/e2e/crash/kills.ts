@@ -1,5 +1,5 @@
+import type { Dice } from '../../../chaos/dice.js';
 import type { E2eStack } from '../hospitals.js';
-import type { Dice } from './dice.js';
 
 export const targets = ['gateway', 'indexer', 'postgres', 'node'] as const;
 export type Target = (typeof targets)[number];

@@ -1,0 +1,71 @@
+import type { Dice } from '../dice.js';
+import type { Run } from '../run.js';
+import type { Scenario } from '../scenario.js';
+import type { ProgramName } from '../stack/programs.js';
+
+/** Early in the life of a process, so that it is killed often: starting again is what takes the time. */
+const often = (dice: Dice, names: string[], most = 6) => `${dice.of(names)}:${1 + dice.below(most)}`;
+const atGateway =
+  (names: string[], most?: number) =>
+  (name: ProgramName, dice: Dice): string | undefined =>
+    name === 'indexer' ? undefined : often(dice, names, most);
+
+const GATEWAYS = ['gateway-1', 'gateway-2'] as const;
+
+export const kills: Scenario[] = [
+  {
+    name: 'accept',
+    about: 'both gateways killed again and again right before and after the commit that accepts',
+    rows: [1, 2],
+    failpoint: atGateway(['before-accept-commit', 'after-accept-commit'], 12),
+  },
+  {
+    name: 'sign',
+    about: 'killed before and after the commit of the signed bytes',
+    rows: [3, 5],
+    failpoint: atGateway(['before-attempt-commit', 'after-attempt-commit'], 10),
+  },
+  {
+    name: 'send',
+    about: 'killed after the send, before and after it is noted',
+    rows: [6],
+    failpoint: atGateway(['after-send', 'after-sent-recorded'], 10),
+  },
+  {
+    name: 'index',
+    about: 'the indexer killed before, in and after its commit',
+    rows: [8],
+    failpoint: (name, dice) =>
+      name === 'indexer'
+        ? often(dice, ['before-mirror-commit', 'in-mirror-commit', 'in-mirror-commit', 'after-mirror-commit'], 25)
+        : undefined,
+  },
+  {
+    name: 'rolling',
+    about: 'the two gateways killed in turn at random moments, now and then together',
+    rows: [16],
+    async inject(run: Run) {
+      for (let round = 0; round < 5; round += 1) {
+        await run.rest(200, 1_500);
+        await run.kill(run.dice.of(GATEWAYS));
+        if (run.dice.below(3) === 0) await Promise.all(GATEWAYS.map((name) => run.kill(name)));
+      }
+    },
+  },
+  {
+    name: 'pause',
+    about: 'gateways stopped in the middle of signing and sending, woken with what they then still believe',
+    rows: [17],
+    seconds: 12,
+    failpoint: (name, dice) =>
+      name === 'indexer'
+        ? undefined
+        : `${often(dice, ['before-attempt-commit', 'after-attempt-commit', 'after-send'], 8)}:stop`,
+    async inject(run: Run) {
+      for (let round = 0; round < 3; round += 1) {
+        await run.rest(200, 2_000);
+        await run.pause(run.dice.of([...GATEWAYS, 'indexer'] as const), 300 + run.dice.below(2_500));
+      }
+    },
+  },
+];
