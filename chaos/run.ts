@@ -4,7 +4,7 @@ import pg from 'pg';
 import { ipcCall } from '../deploy/geth/ipc.js';
 import { addressOf } from '../libs/chain-client/src/keys/secp256k1.js';
 import { relayerKey } from './client/ledger.js';
-import { askAgain, drain, type Load, type LoadOptions, offerLoad } from './client/load.js';
+import { askAgain, drain, endedStates, type Load, type LoadOptions, offerLoad } from './client/load.js';
 import { User } from './client/user.js';
 import { Dice } from './dice.js';
 import { type Facts, readFacts } from './oracle/facts.js';
@@ -58,6 +58,7 @@ export class Run {
   readonly findings: Finding[] = [];
   stack!: ChaosStack;
   private readonly killed = new Set<ProgramName>();
+  private readonly paused = new Set<number>();
   private readonly specs = new Map<ProgramName, string>();
   private readonly programDice: Dice;
   private readonly proxyDice: Dice;
@@ -120,9 +121,11 @@ export class Run {
   async pause(name: ProgramName, ms: number, rows?: number[]): Promise<void> {
     const pid = this.stack.programs.byName(name).pid();
     if (!alive(pid)) return;
+    this.paused.add(pid);
     process.kill(pid, 'SIGSTOP');
     this.fault(`stop ${name} for ${ms} ms`, rows);
     await sleep(ms);
+    this.paused.delete(pid);
     if (alive(pid)) process.kill(pid, 'SIGCONT');
   }
 
@@ -173,7 +176,8 @@ export class Run {
         return decided;
       };
     }
-    const watching = this.wakeStopped(stopping.signal);
+    const verdictReached = new AbortController();
+    const waking = this.wakeStopped(stopping.signal, verdictReached.signal);
     try {
       await Promise.all([scenario.inject?.(this), sleep((scenario.seconds ?? 8) * 1000)]);
     } catch (error) {
@@ -183,9 +187,10 @@ export class Run {
       stack.proxy.decide = () => ({ kind: 'pass' });
       stopping.abort();
     }
-    await watching;
     await this.becomesQuiet(offered);
     await scenario.afterwards?.(this);
+    verdictReached.abort();
+    await waking;
     const facts = await this.verdict();
     const { acts, counts } = this.load;
     return {
@@ -194,28 +199,30 @@ export class Run {
     };
   }
 
-  /** A program that stopped itself at a failpoint is woken after a while. */
-  private async wakeStopped(signal: AbortSignal): Promise<void> {
+  /** A program that stopped itself at a failpoint is woken after a while; once load has ended, at once. */
+  private async wakeStopped(stopping: AbortSignal, done: AbortSignal): Promise<void> {
     const seen = new Set<number>();
-    while (!signal.aborted) {
+    while (!done.aborted) {
+      await restUnless(done, 50);
       for (const name of ['gateway-1', 'gateway-2'] as const) {
         const pid = this.stack.programs.byName(name).pid();
         const spec = this.specs.get(name);
-        if (!spec?.endsWith(':stop') || seen.has(pid) || !isStopped(pid)) continue;
+        if (!spec?.endsWith(':stop') || seen.has(pid) || !isStopped(pid) || this.paused.has(pid)) continue;
         seen.add(pid);
-        const ms = 500 + this.programDice.below(4_000);
+        const [from, to] = this.scenario.stopMs ?? [500, 4_500];
+        const ms = from + this.programDice.below(to - from);
         this.fault(`stop ${name} at ${spec} for ${ms} ms`, [17]);
-        await restUnless(signal, ms);
-        // A new spec only with a new process: it ends here and starts over, after it had its late say.
-        if (alive(pid)) process.kill(pid, 'SIGCONT');
-        await restUnless(signal, 300);
-        await this.kill(name, [16]);
+        void this.wakeLater(name, pid, ms, stopping);
       }
-      await restUnless(signal, 50);
     }
-    for (const service of [...this.stack.programs.gateways, this.stack.programs.indexer]) {
-      if (isStopped(service.pid())) process.kill(service.pid(), 'SIGCONT');
-    }
+  }
+
+  /** A process is armed once: after it had its late say it is ended, so that the next one is armed again. */
+  private async wakeLater(name: ProgramName, pid: number, ms: number, stopping: AbortSignal): Promise<void> {
+    await restUnless(stopping, ms);
+    if (alive(pid)) process.kill(pid, 'SIGCONT');
+    await restUnless(stopping, 300);
+    if (!stopping.aborted && this.stack.programs.byName(name).pid() === pid) await this.kill(name, [16]);
   }
 
   private async becomesQuiet(offered: Promise<Load>): Promise<void> {
@@ -226,6 +233,16 @@ export class Run {
     }
     this.load = await offered;
     await drain(this.load, this.user, DRAIN_MS);
+    if (this.load.acts.some(({ state }) => !endedStates.has(state ?? ''))) await this.noteWaiting();
+  }
+
+  /** Who waits for whom in Postgres: for whoever looks into a run that got stuck. */
+  async noteWaiting(): Promise<void> {
+    const rows = await this.sql(
+      `SELECT pid, pg_blocking_pids(pid) AS blocked_by, state, wait_event, now() - xact_start AS since, application_name,
+         left(query, 120) AS query FROM pg_stat_activity WHERE datname = current_database() AND state <> 'idle'`,
+    ).catch((error: Error) => [{ error: error.message }]);
+    for (const row of rows) this.log(`postgres: ${JSON.stringify(row)}`);
   }
 
   private async verdict(): Promise<Facts | undefined> {
@@ -291,4 +308,4 @@ function stateOf(pid: number): string | undefined {
 }
 
 export const alive = (pid: number) => pid > 0 && stateOf(pid) !== undefined && stateOf(pid) !== 'Z';
-const isStopped = (pid: number) => stateOf(pid) === 'T';
+export const isStopped = (pid: number) => stateOf(pid) === 'T';

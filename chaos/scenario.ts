@@ -27,6 +27,8 @@ export interface Scenario {
   allow?: Allowances;
   /** FAILPOINT of each start of a program; undefined: none */
   failpoint?(name: ProgramName, dice: Dice): string | undefined;
+  /** how long a program that stopped itself stays so, ms from and to (default 500 to 4,500) */
+  stopMs?: [number, number];
   /** what becomes of a message between a program and the node */
   fate?(message: Message, front: string, dice: Dice): Fate;
   /** makes trouble from outside while load is offered; the run goes on until it returns */

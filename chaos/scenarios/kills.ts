@@ -1,5 +1,5 @@
 import type { Dice } from '../dice.js';
-import type { Run } from '../run.js';
+import { isStopped, type Run, until } from '../run.js';
 import type { Scenario } from '../scenario.js';
 import type { ProgramName } from '../stack/programs.js';
 
@@ -66,6 +66,31 @@ export const kills: Scenario[] = [
         await run.rest(200, 2_000);
         await run.pause(run.dice.of([...GATEWAYS, 'indexer'] as const), 300 + run.dice.below(2_500));
       }
+    },
+  },
+  {
+    name: 'frozen',
+    about: 'one gateway stopped in the middle and left so: the other must carry every act on',
+    rows: [17],
+    seconds: 5,
+    stopMs: [26_000, 30_000],
+    failpoint: (name, dice) =>
+      name === 'gateway-2'
+        ? `${dice.of(['before-attempt-commit', 'after-attempt-commit', 'after-send'])}:2:stop`
+        : undefined,
+    async inject(run: Run) {
+      const { programs } = run.stack;
+      if (!(await until(async () => isStopped(programs.byName('gateway-2').pid()), 15_000))) return;
+      // One that starts now finds the other's locks and half-done work.
+      if (run.dice.below(3) > 0) await run.kill('gateway-1', [16]);
+      await run.rest(18_000, 20_000);
+      // The transaction of a stalled process ends after ten seconds; then its locks hold up nobody.
+      const waiting = await run.sql<{ id: string }>(
+        `SELECT id FROM gateway.operation WHERE phase = 'accepted' AND created_at < now() - interval '15 seconds'`,
+      );
+      if (waiting.length === 0) return;
+      run.findings.push({ kind: 'stuck', text: `${waiting.length} acts wait while one of two gateways is stopped` });
+      await run.noteWaiting();
     },
   },
 ];

@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { createHospitalDatabase, type HospitalDatabase, type PostgresServer } from '../../deploy/local/postgres.js';
+import { migrate } from '../../libs/database/src/migrate.js';
 
 /** Runs statements as the superuser, one after the other. */
 export async function asSuperuser(url: string, statements: string[]): Promise<void> {
@@ -40,5 +41,8 @@ export async function databaseFrom(server: PostgresServer, template: string, nam
     `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`,
     `CREATE DATABASE ${name} OWNER ${name}_owner TEMPLATE ${template} STRATEGY file_copy`,
   ]);
-  return createHospitalDatabase(server, name);
+  const database = await createHospitalDatabase(server, name);
+  // Rights on the database itself are not copied with it.
+  await migrate(database.ownerUrl, () => undefined);
+  return database;
 }
