@@ -33,7 +33,20 @@ export function deriveRecordId(contentSecret: Buffer, hospital: number, requestI
 
 /** A valid secp256k1 private key, 32 bytes. 48 bytes reduced modulo order - 1: the bias is below 2^-128 (FIPS 186-5 A.2.1). */
 export function deriveSubjectKey(contentSecret: Buffer, requestId: Buffer): Buffer {
-  const wide = expand(contentSecret, requestId, Buffer.from('emr:subject-key:1'), 48);
+  return privateKeyFrom(expand(contentSecret, requestId, Buffer.from('emr:subject-key:1'), 48));
+}
+
+/**
+ * The key a gateway keeps for an actor, as `deriveSubjectKey`. It follows from who the actor is, so that after the loss of the
+ * database the same person acts under the same address, and what they ask for again is known as a repeat.
+ */
+export function deriveActorKey(secret: Buffer, issuer: string, subject: string): Buffer {
+  return privateKeyFrom(
+    expand(secret, hmacFields(secret, 'actor', issuer, subject), Buffer.from('emr:actor-key:1'), 48),
+  );
+}
+
+function privateKeyFrom(wide: Buffer): Buffer {
   const scalar = (BigInt(`0x${wide.toString('hex')}`) % (SECP256K1_ORDER - 1n)) + 1n;
   return Buffer.from(scalar.toString(16).padStart(64, '0'), 'hex');
 }

@@ -133,6 +133,16 @@ describe('derivations', () => {
     );
   });
 
+  it('give an actor the same key whatever became of the database, and nobody else the same', async () => {
+    const key = vault.actorKey('issuer', 'subject');
+    expect(secp256k1.privateKeyVerify(key)).toBe(true);
+    expect((await openVault(directory, 'correct horse')).actorKey('issuer', 'subject')).toEqual(key);
+    expect(vault.actorKey('issuer', 'subject2')).not.toEqual(key);
+    expect(vault.actorKey('issuers', 'ubject')).not.toEqual(key);
+    const other = await createVault(await mkdtemp(join(directory, 'other-')), 'correct horse', CHEAP);
+    expect(other.actorKey('issuer', 'subject')).not.toEqual(key);
+  });
+
   it('give each request, plaintext and context keys of its own', () => {
     const [r, p, c] = [randomBytes(32), randomBytes(32), randomBytes(8)];
     const keys = vault.deriveContentKeys(r, p, c);

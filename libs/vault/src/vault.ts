@@ -9,7 +9,14 @@ import {
   verify,
 } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
-import { authContext, deriveContentKeys, deriveRecordId, deriveSubjectKey, hmacFields } from './derive.js';
+import {
+  authContext,
+  deriveActorKey,
+  deriveContentKeys,
+  deriveRecordId,
+  deriveSubjectKey,
+  hmacFields,
+} from './derive.js';
 import { DEFAULT_SCRYPT_COST, readVaultFile, type VaultSecrets, writeVaultFile } from './vault-file.js';
 
 /** Who asks, as their token says. Only HMACs of it are ever stored. */
@@ -111,6 +118,11 @@ export class Vault {
   /** secp256k1 private key of the subject (the patient, for this one record) of the record that `requestId` opens. */
   subjectKey(requestId: Buffer): Buffer {
     return deriveSubjectKey(this.#secrets.contentSecret, requestId);
+  }
+
+  /** secp256k1 private key that is kept here for an actor: the same for the same issuer and subject, whatever became of the database. */
+  actorKey(issuer: string, subject: string): Buffer {
+    return deriveActorKey(this.#secrets.contentSecret, issuer, subject);
   }
 
   /** Key (32) and nonce (12) of one record version; `context` is the version's associated data. */

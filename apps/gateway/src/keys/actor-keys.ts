@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
-import { addressOf, newKey } from '../../../../libs/chain-client/src/keys/secp256k1.js';
+import { addressOf } from '../../../../libs/chain-client/src/keys/secp256k1.js';
 import { Vault } from '../../../../libs/vault/src/vault.js';
 import { BoundedCache } from './bounded-cache.js';
 
@@ -42,13 +42,13 @@ export class ActorKeys {
 
   /**
    * Makes a key for an actor whose key the gateway keeps; its ledger registration is the caller's to bring about.
-   * A second call for the same issuer and subject gives the address of the first.
+   * A second call for the same issuer and subject gives the address of the first, also after the database was lost.
    */
   async createForActor(
     actor: { issuer: string; subject: string; roles: readonly string[] },
     manager: EntityManager = this.dataSource.manager,
   ): Promise<{ address: Buffer; created: boolean }> {
-    const key = newKey();
+    const key = this.vault.actorKey(actor.issuer, actor.subject);
     const address = addressOf(key);
     const { kekId, bytes } = this.vault.wrap(key, address);
     const inserted: unknown[] = await manager.query(
