@@ -4,15 +4,17 @@ import { findGeth, type Logger } from '../deploy/geth/binary.js';
 import { stopLeftover } from '../deploy/geth/child-process.js';
 import { isFree } from '../deploy/local/ports.js';
 import { type PostgresServer, removePostgres, startPostgres } from '../deploy/local/postgres.js';
+import { findRedis } from '../deploy/local/redis.js';
 import { lockState } from '../deploy/local/state-lock.js';
 import { Dice } from './dice.js';
 import { type ChaosOptions, parseOptions, usage } from './options.js';
+import { historyOf } from './oracle/history.js';
 import { type Report, type RunReport, reportOf, textOf } from './report.js';
 import { Run } from './run.js';
 import type { Scenario } from './scenario.js';
 import { scenarios } from './scenarios/index.js';
 import { type ChaosLayout, chaosLayout, usedPorts } from './stack/layout.js';
-import { type StackContext, startStack } from './stack/stack.js';
+import { type ChaosStack, type StackContext, startStack } from './stack/stack.js';
 
 /** `npm run chaos`. @returns exit code: 0 when no run found anything */
 export async function run(args: string[], env: NodeJS.ProcessEnv): Promise<number> {
@@ -59,14 +61,27 @@ async function campaign(options: ChaosOptions, env: NodeJS.ProcessEnv, command: 
       logger: { info: () => undefined, warn: () => undefined },
       path: env.PATH,
     };
-    const chosen = scenarios.filter(({ name }) => options.only.length === 0 || options.only.includes(name));
+    const redis = findRedis(env.PATH) !== undefined;
+    if (!redis)
+      say('no redis-server on the PATH: all runs have their queue on Postgres, and those that need Redis are left out');
+    const chosen = scenarios
+      .filter(({ name }) => options.only.length === 0 || options.only.includes(name))
+      .filter(({ queue }) => redis || queue !== 'redis');
+    if (chosen.length === 0) throw new Error('no scenario is left to run');
     for (let number = 0; number < options.runs && !stopping.signal.aborted; number += 1) {
       if ((performance.now() - began) / 1000 > options.seconds) {
         say(`no further run is begun after ${options.seconds} s`);
         break;
       }
       const scenario = chosen[number % chosen.length] as Scenario;
-      runs.push(await once(context, scenario, options.seed + number, number + 1, say));
+      runs.push(
+        await once(context, scenario, {
+          seed: options.seed + number,
+          number: number + 1,
+          say,
+          history: options.history,
+        }),
+      );
     }
   } finally {
     await postgres?.stop();
@@ -79,12 +94,12 @@ async function campaign(options: ChaosOptions, env: NodeJS.ProcessEnv, command: 
 async function once(
   context: StackContext,
   scenario: Scenario,
-  seed: number,
-  number: number,
-  say: (text: string) => void,
+  options: { seed: number; number: number; say: (text: string) => void; history: string | undefined },
 ): Promise<RunReport> {
+  const { seed, number, say } = options;
   const began = performance.now();
-  const queue = scenario.queue ?? (new Dice(seed * 17 + 3).below(2) === 0 ? 'postgres' : 'redis');
+  const withRedis = findRedis(context.path) !== undefined && new Dice(seed * 17 + 3).below(2) === 1;
+  const queue = scenario.queue ?? (withRedis ? 'redis' : 'postgres');
   say(`run ${number}: ${scenario.name}, seed ${seed}, queue on ${queue}`);
   const log: string[] = [];
   const since = () => ((performance.now() - began) / 1000).toFixed(2);
@@ -93,16 +108,25 @@ async function once(
     info: (text) => void log.push(`${since()} ${text}`),
     warn: (text) => void log.push(`${since()} ! ${text}`),
   };
-  const stack = await startStack(
-    { ...context, logger },
-    { kind: scenario.kind ?? 'instant', queue, failpoint: run.hooks.failpoint, onEnd: run.hooks.onEnd },
-  );
+  const { failpoint, onEnd } = run.hooks;
+  let stack: ChaosStack;
+  try {
+    stack = await startStack({ ...context, logger }, { kind: scenario.kind ?? 'instant', queue, failpoint, onEnd });
+  } catch (error) {
+    const text = `the stack did not start: ${(error as Error).stack}`;
+    say(`run ${number}: ${text}`);
+    return {
+      ...{ number, scenario: scenario.name, seed, queue, rows: scenario.rows, faults: [], acts: 0, answers: {} },
+      ...{ events: 0, transactions: 0, findings: [{ kind: 'other', text }], seconds: Number(since()) },
+    };
+  }
   const up = since();
   const result = await run.execute(stack).catch((error: Error) => ({
     ...{ faults: run.faults, acts: run.load.acts.length, answers: run.load.counts, events: 0, transactions: 0 },
     findings: [...run.findings, { kind: 'other' as const, text: `the run broke off: ${error.stack}` }],
   }));
   await stack.stop();
+  if (options.history) await writeFile(options.history, historyOf(run.facts, run.load.acts));
   const report: RunReport = {
     ...{ number, scenario: scenario.name, seed, queue, rows: scenario.rows, ...result },
     seconds: Math.round((performance.now() - began) / 100) / 10,

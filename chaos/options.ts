@@ -10,6 +10,7 @@ export interface ChaosOptions {
   seed: number;
   only: string[];
   json: string | undefined;
+  history: string | undefined;
   state: string;
   base: number;
   /** no further run is begun after so many seconds */
@@ -23,6 +24,7 @@ export const usage = (): string => `npm run chaos -- [options]
   --only NAME     only this scenario; several with commas between
   --seconds N     begin no further run after so many seconds
   --json FILE     write the report as JSON too
+  --history FILE  write what the oracle was given in the last run: chaos/oracle/history.json is one
   --state DIR     state folder (default .emr/chaos); a run that went wrong leaves its own in DIR/kept
   --ports BASE    ports from BASE up (default ${DEFAULT_BASE_PORT})
   --fresh         prepare everything anew
@@ -41,7 +43,7 @@ export function parseOptions(args: string[]): ChaosOptions {
     strict: true,
     options: {
       ...{ help: { ...flag, short: 'h' }, fresh: flag },
-      ...{ runs: text, seed: text, only: text, json: text, state: text, ports: text, seconds: text },
+      ...{ history: text, runs: text, seed: text, only: text, json: text, state: text, ports: text, seconds: text },
     },
   });
   const whole = (name: string, value: string | undefined, fallback: number): number => {
@@ -54,7 +56,7 @@ export function parseOptions(args: string[]): ChaosOptions {
   if (unknown.length > 0)
     throw new Error(`There is no scenario ${unknown.join(', ')}: ${scenarios.map(({ name }) => name).join(', ')}`);
   return {
-    ...{ help: values.help, only, json: values.json, fresh: values.fresh },
+    ...{ help: values.help, only, json: values.json, history: values.history, fresh: values.fresh },
     runs: whole('runs', values.runs, only.length || scenarios.length),
     seed: whole('seed', values.seed, 1),
     state: values.state ? resolve(values.state) : join(projectRoot, '.emr', 'chaos'),

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { ipcCall } from '../deploy/geth/ipc.js';
@@ -11,7 +12,7 @@ import { type Facts, readFacts } from './oracle/facts.js';
 import { type Allowances, type Finding, judge } from './oracle/judge.js';
 import { isSend } from './proxy/fates.js';
 import type { Scenario } from './scenario.js';
-import type { ProgramName } from './stack/programs.js';
+import { clockFile, type ProgramName } from './stack/programs.js';
 import type { ChaosStack } from './stack/stack.js';
 import { CANARY } from './stack/template.js';
 
@@ -57,6 +58,8 @@ export class Run {
   /** What went wrong outside of what the oracle looks at. */
   readonly findings: Finding[] = [];
   stack!: ChaosStack;
+  /** What the verdict rests on, once there is one. */
+  facts: Facts | undefined;
   private readonly killed = new Set<ProgramName>();
   private readonly paused = new Set<number>();
   private readonly specs = new Map<ProgramName, string>();
@@ -145,8 +148,23 @@ export class Run {
     return {
       ...{ user: this.user, records: this.stack.records, clients: this.scenario.clients ?? 6, seed: this.seed },
       ...{ canary: CANARY, restMs: 60, timeoutMs: 9_000, patienceMs: DRAIN_MS },
-      mayFail: this.scenario.mayFail ?? false,
+      ...{ mayFail: this.scenario.mayFail ?? false, refused: this.scenario.refused ?? 8 },
     };
+  }
+
+  /** Logs in anew with the next request. */
+  forgetTokens(): void {
+    this.users.clear();
+  }
+
+  /** Sets a gateway's clock off by so many milliseconds. */
+  async setClock(name: ProgramName, offsetMs: number, rows?: number[]): Promise<void> {
+    await writeFile(clockFile(this.stack.layout, name), String(offsetMs));
+    if (offsetMs !== 0) this.fault(`clock of ${name} off by ${offsetMs} ms`, rows);
+  }
+
+  drain(): Promise<void> {
+    return drain(this.load, this.user, DRAIN_MS);
   }
 
   /** Rows of one statement as the database's owner. @throws Error while Postgres is away */
@@ -192,6 +210,7 @@ export class Run {
     verdictReached.abort();
     await waking;
     const facts = await this.verdict();
+    this.facts = facts;
     const { acts, counts } = this.load;
     return {
       ...{ faults: this.faults, acts: acts.length, answers: counts, findings: this.findings },
@@ -232,7 +251,7 @@ export class Run {
       this.findings.push({ kind: 'stuck', text: (error as Error).message.split('\n')[0] ?? '' });
     }
     this.load = await offered;
-    await drain(this.load, this.user, DRAIN_MS);
+    await this.drain();
     if (this.load.acts.some(({ state }) => !endedStates.has(state ?? ''))) await this.noteWaiting();
   }
 

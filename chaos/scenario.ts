@@ -22,6 +22,8 @@ export interface Scenario {
   seconds?: number;
   /** default 6 */
   clients?: number;
+  /** share of acts that the ledger denies, percent (default 8) */
+  refused?: number;
   /** acts may end as failed, and the client takes that for an answer */
   mayFail?: boolean;
   allow?: Allowances;

@@ -13,7 +13,7 @@ Ctrl-C stops everything in order; the next start goes on where this one ended.`,
   test: {
     summary: 'all tests: contract, unit, integration, end to end',
     usage: `npm test -- [SUITE ...]
-  SUITE           contracts, slither, unit, integration, e2e (default: all of them)
+  SUITE           contracts, slither, unit, integration, chaos, e2e (default: all of them)
 Ends with one line: N passed, N failed, and N skipped where something was. What was skipped, and why, stands above it.`,
   },
   check: {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { add, closingLine, countForge, countVitest, nothing } from './test-counts.js';
+import { add, closingLine, countChaos, countForge, countVitest, nothing } from './test-counts.js';
 
 const report = (...files: Array<{ name: string; status: string; statuses: string[]; message?: string }>) =>
   JSON.stringify({
@@ -69,5 +69,25 @@ describe('the closing line', () => {
     expect(closingLine(add({ ...nothing, skipped: 2 }, { ...nothing, passed: 1, failed: 1 }))).toBe(
       '1 passed, 1 failed, 2 skipped',
     );
+  });
+});
+
+describe('counting chaos runs', () => {
+  const run = (scenario: string, ...findings: { kind: string; text: string }[]) => ({ scenario, seed: 7, findings });
+
+  it('counts each run, and names what went wrong first', () => {
+    const report = JSON.stringify({ runs: [run('accept'), run('send', { kind: 'lost', text: 'one act' })] });
+    expect(countChaos(report, 1)).toEqual({
+      ...nothing,
+      passed: 1,
+      failed: 1,
+      failedNames: ['chaos: send, seed 7: 1 findings, first lost: one act'],
+    });
+  });
+
+  it('counts a campaign without a report, without runs or with a bad end as failed', () => {
+    expect(countChaos(undefined, 1)).toMatchObject({ passed: 0, failed: 1 });
+    expect(countChaos(JSON.stringify({ runs: [] }), 0)).toMatchObject({ passed: 0, failed: 1 });
+    expect(countChaos(JSON.stringify({ runs: [run('accept')] }), undefined)).toMatchObject({ passed: 1, failed: 1 });
   });
 });

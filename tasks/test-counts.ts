@@ -85,6 +85,25 @@ export function countForge(output: string, exitCode: number | undefined): Counts
   return badEnd('contracts', counts, exitCode);
 }
 
+/** Counts a campaign of chaos runs by its JSON report: each run is one test, and fails by what was found in it. */
+export function countChaos(report: string | undefined, exitCode: number | undefined): Counts {
+  const counts = structuredClone(nothing);
+  const { runs = [] } = (report === undefined ? {} : JSON.parse(report)) as {
+    runs?: { scenario: string; seed: number; findings: { kind: string; text: string }[] }[];
+  };
+  for (const { scenario, seed, findings } of runs) {
+    const [first] = findings;
+    if (first === undefined) counts.passed += 1;
+    else {
+      counts.failed += 1;
+      counts.failedNames.push(
+        `chaos: ${scenario}, seed ${seed}: ${findings.length} findings, first ${first.kind}: ${first.text}`,
+      );
+    }
+  }
+  return badEnd('chaos', counts, exitCode);
+}
+
 function badEnd(suite: string, counts: Counts, exitCode: number | undefined): Counts {
   if (counts.failed > 0) return counts;
   const why =

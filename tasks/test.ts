@@ -2,8 +2,9 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findClef, findGeth } from '../deploy/geth/binary.js';
+import { freeBase } from '../deploy/local/ports.js';
 import { onPath, runChild } from './child.js';
-import { add, type Counts, closingLine, countForge, countVitest, nothing } from './test-counts.js';
+import { add, type Counts, closingLine, countChaos, countForge, countVitest, nothing } from './test-counts.js';
 
 interface Suite {
   name: string;
@@ -19,6 +20,12 @@ interface Context {
 
 const MINUTE_MS = 60_000;
 
+/** What the subset of `npm test` consists of: one of each kind of trouble. */
+const CHAOS = [
+  ...['accept', 'sign', 'send', 'index', 'pause', 'rpc', 'node-kill', 'power-loss', 'redis', 'postgres', 'restore'],
+  ...['database-loss', 'foreign', 'status-0'],
+];
+
 const SUITES: Suite[] = [
   { name: 'contracts', about: 'ledger contract, with forge', run: forge },
   { name: 'slither', about: 'static analysis of the contract', run: slither },
@@ -28,6 +35,7 @@ const SUITES: Suite[] = [
     about: 'against real services',
     run: (context) => vitest('integration', 12 * MINUTE_MS, context),
   },
+  { name: 'chaos', about: 'kills and faults under load, five minutes of them', run: chaos },
   { name: 'e2e', about: 'two hospitals over HTTP', run: (context) => vitest('e2e', 12 * MINUTE_MS, context) },
 ];
 
@@ -109,6 +117,23 @@ async function vitest(project: string, timeoutMs: number, { root, scratch, env }
   if (timedOut) process.stdout.write(`${project}: ended after ${timeoutMs / MINUTE_MS} minutes\n`);
   const report = existsSync(file) ? readFileSync(file, 'utf8') : undefined;
   return countVitest(project, report, timedOut ? undefined : code, root);
+}
+
+/** A few scenarios with fixed seeds; each run counts as one test. All of them, and more: npm run chaos. */
+async function chaos({ root, scratch, env }: Context): Promise<Counts> {
+  if (!(await findGeth({ env, logger: { info: () => {}, warn: () => {} }, build: false }))) {
+    process.stdout.write('skipped: there is no geth\n');
+    return { ...nothing, skipped: 1, skippedNames: ['chaos (no geth that can seal Clique)'] };
+  }
+  const file = join(scratch, 'chaos.json');
+  const args = ['--seed', '1', '--runs', String(CHAOS.length), '--only', CHAOS.join(','), '--seconds', '260'];
+  const base = String(await freeBase(31));
+  const { code, timedOut } = await runChild(
+    process.execPath,
+    [join(root, 'run.mjs'), 'chaos', ...args, '--json', file, '--ports', base, '--state', join(scratch, 'chaos')],
+    { env, timeoutMs: 9 * MINUTE_MS },
+  );
+  return countChaos(existsSync(file) ? readFileSync(file, 'utf8') : undefined, timedOut ? undefined : code);
 }
 
 function heading(text: string): void {

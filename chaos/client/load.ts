@@ -8,16 +8,18 @@ export interface Act {
   key: string;
   tries: number;
   requestId?: string;
-  operationId?: string;
+  operationId?: string | undefined;
   recordId?: string;
   /** state of the last answer that told one */
-  state?: string;
+  state?: string | undefined;
   /** code of a failure, once told */
   code?: string;
   /** event that an answer named, once it said that the act has ended */
   event?: string;
   /** whether content came with the answer */
   released?: boolean;
+  /** what was told before the database was lost */
+  before?: { state: string; event: string | undefined };
   /** of an open: what was uploaded */
   bytes?: Buffer;
 }
@@ -48,6 +50,8 @@ export interface LoadOptions {
   timeoutMs?: number;
   /** how long it repeats one act before it gives up (default 90,000) */
   patienceMs?: number;
+  /** share of acts that the ledger denies, percent (default 8) */
+  refused?: number;
   /** acts may end as failed here: the answer that says so is one */
   mayFail?: boolean;
   stop: AbortSignal;
@@ -66,6 +70,23 @@ export async function offerLoad(options: LoadOptions): Promise<Load> {
   await Promise.all(['clinician.a', 'clinician.c'].map((name) => options.user(name).token()));
   await Promise.all(Array.from({ length: options.clients }, (_, number) => clients.run(number)));
   return clients.load;
+}
+
+/** Opens a record under each of these keys, with the same content each time it is asked. */
+export async function openAll(keys: string[], options: Pick<LoadOptions, 'user' | 'canary'>): Promise<Load> {
+  const stop = AbortSignal.abort();
+  const clients = new Clients({ ...options, records: new Map(), clients: 1, seed: 0, stop });
+  for (const key of keys) await clients.open(key, bundle({ id: key, family: options.canary, kilobytes: 4 }));
+  return clients.load;
+}
+
+/** Forgets which operations the acts became, as after the loss of the database; what was told of their ends is remembered. */
+export function forgetOperations(load: Load): void {
+  for (const act of load.acts) {
+    if (act.state !== undefined && endedStates.has(act.state)) act.before = { state: act.state, event: act.event };
+    act.operationId = undefined;
+    act.state = undefined;
+  }
 }
 
 /** Asks for each act anew with its own key, as clients do that no longer know what became of it. */
@@ -96,18 +117,24 @@ export async function askAgain(load: Load, user: LoadOptions['user']): Promise<v
   const queue = [...load.acts];
   const asker = async () => {
     for (let act = queue.shift(); act; act = queue.shift()) {
-      if (act.operationId !== undefined) await ask(load, act, user);
+      if (act.operationId === undefined) continue;
+      let answered = false;
+      for (let tries = 0; tries < 6 && !answered; tries += 1) answered = await ask(load, act, user);
+      if (!answered) load.unanswered.push(`${act.key}: its operation can't be asked for`);
     }
   };
   await Promise.all(Array.from({ length: 8 }, asker));
 }
 
-async function ask(load: Load, act: Act, user: LoadOptions['user']): Promise<void> {
+/** @returns whether there was an answer */
+async function ask(load: Load, act: Act, user: LoadOptions['user']): Promise<boolean> {
   const answer = await whose(act, user)
     .get(`/v1/operations/${act.operationId}`, { timeoutMs: 10_000 })
     .catch(() => undefined);
-  if (answer?.status === 200) told(load, act, answer.json);
-  else if (answer && !AGAIN.has(answer.status)) load.wrong.push(`${act.key}: its operation answers ${answer.status}`);
+  if (answer === undefined || AGAIN.has(answer.status)) return false;
+  if (answer.status === 200) told(load, act, answer.json);
+  else load.wrong.push(`${act.key}: its operation answers ${answer.status}`);
+  return true;
 }
 
 const whose = (act: Act, user: LoadOptions['user']) => user(act.kind === 'refused' ? 'clinician.c' : 'clinician.a');
@@ -126,15 +153,20 @@ class Clients {
       const key = `crash-${seed}-${number}-${turn}`;
       const chance = dice.below(100);
       const recordId = dice.of([...load.opened.keys()]);
-      if (chance < 10) await this.#open(key, bundle({ id: key, family: options.canary, kilobytes: 4 }));
-      else await this.#look({ kind: chance < 18 ? 'refused' : 'query', key, recordId, tries: 0 }, dice, true);
+      if (chance < 10) await this.open(key, bundle({ id: key, family: options.canary, kilobytes: 4 }));
+      else
+        await this.#look(
+          { kind: chance < 10 + (options.refused ?? 8) ? 'refused' : 'query', key, recordId, tries: 0 },
+          dice,
+          true,
+        );
       if (restMs > 0) await new Promise((wake) => setTimeout(wake, dice.below(restMs)));
     }
   }
 
   async repeat(act: Act, dice: Dice): Promise<void> {
     if (act.kind !== 'open') return this.#look(act, dice, false);
-    if (act.bytes !== undefined) await this.#open(act.key, act.bytes, act);
+    if (act.bytes !== undefined) await this.open(act.key, act.bytes, act);
   }
 
   async #look(act: Act, dice: Dice, isNew: boolean): Promise<void> {
@@ -159,7 +191,7 @@ class Clients {
     } else told(load, act, answer.status === 403 || answer.status === 409 ? answer.json.operation : answer.json);
   }
 
-  async #open(key: string, bytes: Buffer, known?: Act): Promise<void> {
+  async open(key: string, bytes: Buffer, known?: Act): Promise<void> {
     const { load } = this;
     const { timeoutMs } = this.options;
     const user = this.options.user('clinician.a');
@@ -230,6 +262,9 @@ export function told(load: Load, act: Act, operation: Told): void {
     load.wrong.push(`${act.key}: another operation`);
   if (ended && act.state !== operation.state) load.wrong.push(`${act.key}: ${act.state}, then ${operation.state}`);
   if (act.event && act.event !== operation.event) load.wrong.push(`${act.key}: ${act.event}, then ${operation.event}`);
+  const { before } = act;
+  if (before && endedStates.has(operation.state ?? '') && before.state !== operation.state)
+    load.wrong.push(`${act.key}: ${before.state} before the loss, then ${operation.state}`);
   if (requestId !== undefined) act.requestId = requestId;
   if (operationId !== undefined) act.operationId = operationId;
   if (operation.state !== undefined) act.state = operation.state;

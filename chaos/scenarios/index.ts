@@ -1,6 +1,9 @@
 import type { Scenario } from '../scenario.js';
 import { kills } from './kills.js';
+import { nodes } from './nodes.js';
 import { rpc } from './rpc.js';
+import { signer } from './signer.js';
+import { rerun, stores } from './stores.js';
 
 /** All scenarios, in the order a campaign takes them. */
-export const scenarios: Scenario[] = [...kills, ...rpc];
+export const scenarios: Scenario[] = [...kills, ...rpc, ...nodes, ...stores, rerun, ...signer];

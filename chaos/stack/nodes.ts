@@ -1,5 +1,3 @@
-import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { GethBinary, Logger } from '../../deploy/geth/binary.js';
 import { cliqueGenesis } from '../../deploy/geth/genesis.js';
 import { ipcCall } from '../../deploy/geth/ipc.js';
@@ -18,8 +16,8 @@ export interface Nodes {
   kill(index?: number): void;
   /** keeps the two from seeing each other, or lets them again */
   setApart(apart: boolean): Promise<void>;
-  /** what the next start finds instead of its pool: nothing. Called with the node dead or alive. */
-  forgetPool(): Promise<void>;
+  /** ends all, does something to their folders, starts them again as their supervisors do; resolves when they seal */
+  restart(how: 'kill' | 'stop', whileDown?: () => Promise<void>): Promise<void>;
   dirs: string[];
   stop(): Promise<void>;
 }
@@ -41,37 +39,51 @@ export async function startNodes(options: {
   const signers = [facts.sealers.local, ...(pair ? [facts.sealers.global] : [])];
   const genesis = cliqueGenesis({ chainId: CHAIN_ID, period: kind === 'instant' ? 0 : 1, signers });
   const dirs = [hospital.nodes.local, ...(pair ? [hospital.nodes.global] : [])];
-  const nodes: SupervisedNode[] = [];
+  let nodes: SupervisedNode[] = [];
   let apart = false;
   const enodes = () => nodes.flatMap((node) => node.current()?.enode ?? []);
-  try {
-    for (const [index, dir] of dirs.entries()) {
-      const node = await superviseNode({
-        ...{ title: `node ${index + 1}`, geth, dir, genesis, networkId: CHAIN_ID, logger, longestBackoffMs: 500 },
-        sealerKey: await readSealer(dir),
-        ...(options.mirrorUrl === undefined ? {} : { mirror: { url: options.mirrorUrl, network: 'local' } }),
-        ...(pair
-          ? {
-              p2pPort: layout.ports.peers[index],
-              maxPeers: 1,
-              peerIntervalMs: 500,
-              peers: () => (apart ? [] : enodes()),
-            }
-          : {}),
-      });
-      nodes.push(node);
+  const start = async () => {
+    try {
+      for (const [index, dir] of dirs.entries()) {
+        const node = await superviseNode({
+          ...{ title: `node ${index + 1}`, geth, dir, genesis, networkId: CHAIN_ID, logger, longestBackoffMs: 500 },
+          sealerKey: await readSealer(dir),
+          ...(options.mirrorUrl === undefined ? {} : { mirror: { url: options.mirrorUrl, network: 'local' } }),
+          ...(pair
+            ? {
+                p2pPort: layout.ports.peers[index],
+                maxPeers: 1,
+                peerIntervalMs: 500,
+                peers: () => (apart ? [] : enodes()),
+              }
+            : {}),
+        });
+        nodes.push(node);
+      }
+      await Promise.all(nodes.map((node) => node.ready));
+    } catch (error) {
+      await Promise.allSettled(nodes.map((node) => node.stop()));
+      throw error;
     }
-    await Promise.all(nodes.map((node) => node.ready));
-  } catch (error) {
-    await Promise.allSettled(nodes.map((node) => node.stop()));
-    throw error;
-  }
+  };
+  await start();
   const first = nodes[0]?.current();
   const pid = (index = 0) => nodes[index]?.current()?.pid ?? 0;
+  const kill = (index = 0) => {
+    if (pid(index) > 0) process.kill(pid(index), 'SIGKILL');
+  };
+  const stop = async () => {
+    await Promise.all(nodes.map((node) => node.stop()));
+  };
   return {
-    ...{ ipcPath: first?.ipcPath ?? '', genesisHash: first?.genesisHash ?? '', pid, dirs },
-    kill: (index = 0) => {
-      if (pid(index) > 0) process.kill(pid(index), 'SIGKILL');
+    ...{ ipcPath: first?.ipcPath ?? '', genesisHash: first?.genesisHash ?? '', pid, dirs, kill, stop },
+    restart: async (how, whileDown) => {
+      // The supervisor waits a moment before it starts a killed node again: it is told to stop before that.
+      if (how === 'kill') for (const index of dirs.keys()) kill(index);
+      await stop();
+      nodes = [];
+      await whileDown?.();
+      await start();
     },
     setApart: async (now) => {
       apart = now;
@@ -84,12 +96,6 @@ export async function startNodes(options: {
           await ipcCall(path, 'admin_removePeer', [enode]).catch(() => undefined);
         }
       }
-    },
-    forgetPool: async () => {
-      for (const dir of dirs) await rm(join(dir, 'geth', 'transactions.rlp'), { force: true });
-    },
-    stop: async () => {
-      await Promise.all(nodes.map((node) => node.stop()));
     },
   };
 }

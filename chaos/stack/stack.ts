@@ -33,6 +33,8 @@ export interface ChaosStack {
   records: Map<string, Buffer>;
   /** no more blocks, so that the chain stands still for the verdict */
   stopSealing(): Promise<void>;
+  /** stops gateways and indexer in order, does something, starts them again */
+  restartPrograms(whileDown: () => Promise<void>): Promise<void>;
   stop(): Promise<void>;
   /** puts folder and database aside, after `stop`. @returns where */
   keep(name: string): Promise<string>;
@@ -82,16 +84,17 @@ export async function startStack(
       redis = await startRedis({ file, port: layout.ports.redis, dir: join(layout.run, 'redis') });
       started.push(redis);
     }
-    const programs = await startPrograms({
-      ...context,
-      ...options,
-      database,
-      networks,
-      queueUrl: redis?.url,
-      replicas: 2,
-    });
-    started.push(programs);
-    return {
+    const start = () =>
+      startPrograms({
+        ...context,
+        ...options,
+        database,
+        networks,
+        queueUrl: redis?.url,
+        replicas: 2,
+      });
+    const programs = await start();
+    const stack: ChaosStack = {
       ...{ layout, kind, queue, postgres, database, redis, nodes, networks, proxy, programs, stop },
       hospital: { layout: hospital, facts },
       apis: layout.replicas.map(({ api }) => `http://127.0.0.1:${api}`),
@@ -101,6 +104,11 @@ export async function startStack(
         for (const dir of nodes.dirs) await ipcCall(join(dir, 'geth.ipc'), 'miner_stop').catch(() => undefined);
         await ipcCall(nodes.ipcPath, 'miner_stop');
       },
+      restartPrograms: async (whileDown) => {
+        await stack.programs.stop();
+        await whileDown();
+        stack.programs = await start();
+      },
       keep: async (name) => {
         const folder = layout.kept(name);
         await mkdir(join(folder, '..'), { recursive: true });
@@ -109,6 +117,8 @@ export async function startStack(
         return folder;
       },
     };
+    started.push({ stop: () => stack.programs.stop() });
+    return stack;
   } catch (error) {
     await stop();
     throw error;

@@ -13,9 +13,9 @@ import { addressOf } from '../../libs/chain-client/src/keys/secp256k1.js';
 import { migrate } from '../../libs/database/src/migrate.js';
 import { fromHex, toHex } from '../../libs/platform/src/bytes.js';
 import { rotateVault } from '../../libs/vault/src/vault.js';
-import { bundle } from '../client/bundle.builder.js';
+import { openAll } from '../client/load.js';
 import { User } from '../client/user.js';
-import { databaseFrom, renameDatabase } from './database.js';
+import { databaseFrom, dropDatabase, renameDatabase } from './database.js';
 import { CHAIN_ID, type ChaosLayout, type NetworkKind } from './layout.js';
 import { startNodes } from './nodes.js';
 import { startPrograms, writeNetworks } from './programs.js';
@@ -29,7 +29,8 @@ export interface Template {
 }
 
 export const CANARY = 'Zaunkoenigin';
-const RECORDS = 4;
+/** Idempotency-Keys of the opens. */
+export const templateKeys = ['record-0', 'record-1', 'record-2', 'record-3'];
 
 export interface TemplateContext {
   layout: ChaosLayout;
@@ -51,6 +52,7 @@ export async function templateOf(context: TemplateContext, kind: NetworkKind): P
   const { hospital } = layout;
   const facts = await provisionHospital(hospital);
   await cheapenKeys(hospital.keys, keyFiles(hospital).passphrase);
+  await dropDatabase(context.postgres, hospital.database); // of a run before
   const database = await createHospitalDatabase(context.postgres, hospital.database);
   await migrate(database.ownerUrl, () => undefined);
   const nodes = await startNodes({ ...context, kind, facts });
@@ -116,11 +118,8 @@ export async function introduceUsers(layout: ChaosLayout): Promise<Record<string
 async function openRecords(layout: ChaosLayout): Promise<Record<string, string>> {
   const passwords = await introduceUsers(layout);
   const api = `http://127.0.0.1:${layout.hospital.ports.api}`;
-  const clinician = new User(api, 'clinician.a', passwords['clinician.a'] ?? '');
-  const records: Record<string, string> = {};
-  for (let index = 0; index < RECORDS; index += 1) {
-    const bytes = bundle({ id: `record-${index}`, family: CANARY, kilobytes: 4 });
-    records[await clinician.open(`record-${index}`, bytes)] = bytes.toString('base64');
-  }
-  return records;
+  const user = (name: string) => new User(api, name, passwords[name] ?? '');
+  const load = await openAll(templateKeys, { user, canary: CANARY });
+  if (load.wrong.length > 0) throw new Error(load.wrong.join('; '));
+  return Object.fromEntries([...load.opened].map(([id, bytes]) => [id, bytes.toString('base64')]));
 }

@@ -6,7 +6,7 @@ import { User } from '../../chaos/client/user.js';
 import { Latencies } from '../../deploy/local/demo/client.js';
 import { introduce, peopleOf } from '../../deploy/local/demo/people.js';
 import { layoutOf, PORT_RANGE, projectRoot } from '../../deploy/local/layout.js';
-import { isFree } from '../../deploy/local/ports.js';
+import { freeBase } from '../../deploy/local/ports.js';
 import { removePostgres } from '../../deploy/local/postgres.js';
 import { type RunningHospital, type RunningStack, startStack, stopLeftovers } from '../../deploy/local/stack.js';
 
@@ -39,7 +39,7 @@ export async function startHospitals(options: { gatewayEnv?: Record<string, stri
   const entry = join(projectRoot, 'dist', 'apps', 'gateway', 'src', 'main.js');
   if (!existsSync(entry)) throw new Error(`${entry} is missing: the e2e tests run what is built (npm test builds it)`);
   const dir = await mkdtemp(join(tmpdir(), 'emr-e2e-')); // short: socket paths have 107 bytes
-  const base = await freeBase();
+  const base = await freeBase(PORT_RANGE);
   const layout = layoutOf(dir, base);
   const said: string[] = [];
   const logger = { info: (text: string) => void said.push(text), warn: (text: string) => void said.push(`! ${text}`) };
@@ -93,14 +93,4 @@ function withUsers(hospital: RunningHospital): E2eHospital {
       return user;
     },
   });
-}
-
-/** A run of free ports for a stack, below the range the system hands out by itself. */
-async function freeBase(): Promise<number> {
-  for (let tries = 0; tries < 50; tries += 1) {
-    const base = 12_000 + 40 * Math.floor(Math.random() * 450);
-    const ports = Array.from({ length: PORT_RANGE }, (_, index) => base + index);
-    if ((await Promise.all(ports.map(isFree))).every(Boolean)) return base;
-  }
-  throw new Error(`no ${PORT_RANGE} free ports in a row`);
 }
