@@ -37,7 +37,7 @@ describe('problems', () => {
     expect(toProblem(new NotFoundException()).code).toBe('NOT_FOUND');
     expect(toProblem(new BadRequestException()).code).toBe('MALFORMED_REQUEST');
     expect(toProblem(new HttpException('x', 418)).code).toBe('MALFORMED_REQUEST');
-    for (const code of ['57P01', '57P03', '53300', '08006', 'ECONNREFUSED']) {
+    for (const code of ['57P01', '57P03', '53300', '53100', '08006', 'ECONNREFUSED']) {
       expect(toProblem(driverError(code)).code).toBe('DATABASE_UNAVAILABLE');
     }
     expect(toProblem(driverError('23505')).code).toBe('INTERNAL');

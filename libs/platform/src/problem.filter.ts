@@ -17,7 +17,7 @@ interface Reply {
  * Codes of Postgres that mean "not now": connection lost or refused, server starting or stopping, too many clients, a lock not
  * had in time, a statement that took too long, a transaction ended because its process had stalled.
  */
-const databaseCodes = /^(08...|57014|57P0[0-9]|53300|25006|25P03|55P03)$/;
+const databaseCodes = /^(08...|57014|57P0[0-9]|53...|25006|25P03|55P03)$/;
 const socketCodes = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'ENOENT', 'EAI_AGAIN']);
 
 const fastifyCodes: Record<string, ErrorCode> = {
