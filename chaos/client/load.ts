@@ -86,6 +86,7 @@ export function forgetOperations(load: Load): void {
     if (act.state !== undefined && endedStates.has(act.state)) act.before = { state: act.state, event: act.event };
     act.operationId = undefined;
     act.state = undefined;
+    act.event = undefined;
   }
 }
 
@@ -265,6 +266,8 @@ export function told(load: Load, act: Act, operation: Told): void {
   const { before } = act;
   if (before && endedStates.has(operation.state ?? '') && before.state !== operation.state)
     load.wrong.push(`${act.key}: ${before.state} before the loss, then ${operation.state}`);
+  if (before?.event && endedStates.has(operation.state ?? '') && before.event !== operation.event)
+    load.wrong.push(`${act.key}: ${before.event} before the loss, then ${operation.event}`);
   if (requestId !== undefined) act.requestId = requestId;
   if (operationId !== undefined) act.operationId = operationId;
   if (operation.state !== undefined) act.state = operation.state;

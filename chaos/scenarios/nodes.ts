@@ -1,6 +1,9 @@
 import { cp, open, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ipcCall } from '../../deploy/geth/ipc.js';
+import { addressOf, newKey } from '../../libs/chain-client/src/keys/secp256k1.js';
+import { signLegacyTransaction } from '../../libs/chain-client/src/keys/transaction.js';
+import { ledgerOf } from '../client/ledger.js';
 import { isSend } from '../proxy/fates.js';
 import { alive, type Run, until } from '../run.js';
 import type { Scenario } from '../scenario.js';
@@ -131,6 +134,7 @@ export const nodes: Scenario[] = [
       const [before] = await mirrorOf(run);
       run.fault(`head of the running node set back by ${blocks} blocks`);
       await ipcCall(run.stack.nodes.ipcPath, 'debug_setHead', [`0x${((await tipOf(run)) - blocks).toString(16)}`]);
+      await sealMore(run, blocks + 2);
       const noted = await until(async () => {
         const [row] = await run.sql<{ stopped: boolean }>(
           `SELECT EXISTS (SELECT FROM mirror.reorganisation WHERE beyond_finality)
@@ -148,6 +152,23 @@ export const nodes: Scenario[] = [
     },
   },
 ];
+
+/** Has the node seal so many blocks of other content: transactions of a key that has nothing to do with the ledger. */
+async function sealMore(run: Run, blocks: number): Promise<void> {
+  const { reader, network, close } = ledgerOf({ networksFile: run.stack.networks.direct }, 'local');
+  const key = newKey();
+  try {
+    for (let nonce = 0n; nonce < BigInt(blocks); nonce += 1n) {
+      const to = addressOf(key);
+      const rest = { chainId: network.chainId, gasPrice: 0n, gasLimit: 21_000n, data: Buffer.alloc(0) };
+      const { raw, hash } = signLegacyTransaction({ ...rest, nonce, to }, key);
+      await reader.sendRaw([raw]);
+      await until(async () => (await reader.receipt(hash)) !== undefined, 5_000);
+    }
+  } finally {
+    await close();
+  }
+}
 
 function mirrorOf(run: Run) {
   return run.sql<{ events: string; orphans: number }>(
