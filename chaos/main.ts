@@ -111,7 +111,10 @@ async function once(
   const { failpoint, onEnd } = run.hooks;
   let stack: ChaosStack;
   try {
-    stack = await startStack({ ...context, logger }, { kind: scenario.kind ?? 'instant', queue, failpoint, onEnd });
+    stack = await startStack(
+      { ...context, logger },
+      { kind: scenario.kind ?? 'instant', signer: scenario.signer ?? 'keystore', queue, failpoint, onEnd },
+    );
   } catch (error) {
     const text = `the stack did not start: ${(error as Error).stack}`;
     say(`run ${number}: ${text}`);

@@ -3,7 +3,7 @@ export const ROWS: { row: number; event: string; elsewhere?: string }[] = [
   { row: 1, event: 'killed before the accept commit' },
   { row: 2, event: 'killed after the accept commit, before the ring' },
   { row: 3, event: 'killed while assigning or signing' },
-  { row: 4, event: 'external signer killed', elsewhere: 'not covered: the stack of these runs signs with a keystore' },
+  { row: 4, event: 'external signer: killed between assignment and bytes' },
   { row: 5, event: 'killed after the attempt commit, before the send' },
   { row: 6, event: 'killed after the send, before it is noted' },
   { row: 7, event: 'RPC fails, outcome unknown' },

@@ -35,6 +35,7 @@ export interface RunResult {
 const FAILPOINT_ROWS: Record<string, number[]> = {
   'before-accept-commit': [1],
   'after-accept-commit': [2],
+  'after-assignment-commit': [4],
   'before-attempt-commit': [3],
   'after-attempt-commit': [5],
   'after-send': [6],

@@ -16,6 +16,8 @@ export interface Scenario {
   rows: number[];
   /** default `instant` */
   kind?: NetworkKind;
+  /** `external`: the relayer's key is held by a signer that is asked over JSON-RPC (default `keystore`) */
+  signer?: 'keystore' | 'external';
   /** where it needs one of the two; else the run's dice choose */
   queue?: QueueKind;
   /** how long load is offered at least, seconds (default 8) */

@@ -26,6 +26,13 @@ export const kills: Scenario[] = [
     failpoint: atGateway(['before-attempt-commit', 'after-attempt-commit'], 10),
   },
   {
+    name: 'external',
+    about: 'an external signer: killed between the commit that binds the nonces and the one that stores the bytes',
+    rows: [4],
+    signer: 'external',
+    failpoint: atGateway(['after-assignment-commit'], 8),
+  },
+  {
     name: 'send',
     about: 'killed after the send, before and after it is noted',
     rows: [6],

@@ -18,7 +18,7 @@ export interface ChaosLayout {
   hospital: HospitalLayout;
   /** ports of the two gateway replicas */
   replicas: HospitalLayout['ports'][];
-  ports: { proxy: number; redis: number; peers: [number, number] };
+  ports: { proxy: number; redis: number; signer: number; peers: [number, number] };
   /** folder of the run at hand */
   run: string;
   template(kind: NetworkKind): string;
@@ -34,7 +34,7 @@ export function chaosLayout(dir: string, base: number): ChaosLayout {
     ...{ dir, run, hospital },
     postgres: { dir: join(dir, 'postgres'), port: base + 30 },
     replicas: [hospital.ports, second.ports],
-    ports: { proxy: base + 20, redis: base + 21, peers: [base + 22, base + 23] },
+    ports: { proxy: base + 20, redis: base + 21, signer: base + 24, peers: [base + 22, base + 23] },
     template: (kind) => join(dir, 'templates', kind),
     kept: (name) => join(dir, 'kept', name),
   };
@@ -42,5 +42,5 @@ export function chaosLayout(dir: string, base: number): ChaosLayout {
 
 export const usedPorts = ({ replicas, ports, postgres }: ChaosLayout): number[] => [
   ...replicas.flatMap((one) => Object.values(one)),
-  ...[ports.proxy, ports.redis, ...ports.peers, postgres.port],
+  ...[ports.proxy, ports.redis, ports.signer, ...ports.peers, postgres.port],
 ];

@@ -10,6 +10,7 @@ import { type Service, startService } from '../../deploy/local/processes.js';
 import { keyFiles, type NetworkEntry, type PublicFacts, writeConfig } from '../../deploy/local/provision.js';
 import { CHAIN_ID, type ChaosLayout, type NetworkKind } from './layout.js';
 import { finalityOf, type Nodes } from './nodes.js';
+import type { SignerServer } from './signer.js';
 
 /** NETWORKS_FILE of each program: they differ in how the node is reached. */
 export type Networks = Record<ProgramName | 'direct', string>;
@@ -23,6 +24,8 @@ export async function writeNetworks(options: {
   ledger: { contract: string; startBlock: string };
   nodes: Nodes;
   rpc(name: ProgramName | 'direct'): string;
+  /** how the relayer signs, where it isn't its keystore in the hospital's folder */
+  relayer?: SignerServer['relayer'] | undefined;
 }): Promise<Networks> {
   const { layout, facts, ledger, nodes } = options;
   const networks = {} as Networks;
@@ -30,10 +33,21 @@ export async function writeNetworks(options: {
     const network: NetworkEntry = {
       ...{ name: 'local', chainId: String(CHAIN_ID), rpc: options.rpc(name), ...ledger },
       ...{ genesisHash: nodes.genesisHash, finalityDepth: finalityOf(options.kind), gasLimit: GAS_LIMIT },
-      ...{ storeRawBlocks: true, relayers: [facts.relayers.local, facts.relayers.global] },
+      ...{ storeRawBlocks: true, relayers: [facts.relayers.local] },
     };
     networks[name] = join(layout.hospital.config, `networks-${name}.json`);
-    await writeFile(networks[name], JSON.stringify({ local: 'local', global: 'local', networks: [network] }, null, 2));
+    await writeFile(
+      networks[name],
+      JSON.stringify(
+        {
+          local: 'local',
+          global: 'local',
+          networks: [{ ...network, ...(options.relayer ? { relayers: [options.relayer] } : {}) }],
+        },
+        null,
+        2,
+      ),
+    );
     if (name === 'direct') await writeConfig(layout.hospital, [], { local: network, global: network }); // issuers, peers
   }
   return networks;

@@ -5,12 +5,14 @@ import type { HospitalLayout } from '../../deploy/local/layout.js';
 import type { HospitalDatabase, PostgresServer } from '../../deploy/local/postgres.js';
 import { keyFiles, type PublicFacts } from '../../deploy/local/provision.js';
 import { findRedis, type RedisServer, startRedis } from '../../deploy/local/redis.js';
+import { relayerKey } from '../client/ledger.js';
 import { createProxy, type RpcProxy } from '../proxy/proxy.js';
 import type { QueueKind } from '../scenario.js';
 import { renameDatabase } from './database.js';
 import type { ChaosLayout, NetworkKind } from './layout.js';
 import { type Nodes, startNodes } from './nodes.js';
 import { type Networks, type ProgramOptions, type Programs, startPrograms, writeNetworks } from './programs.js';
+import { type SignerServer, startSigner } from './signer.js';
 import { restoreTemplate, type TemplateContext } from './template.js';
 
 /** One hospital as a run has it: two gateways with their workers, an indexer, one node or two, and what stands between them. */
@@ -48,7 +50,10 @@ export interface StackContext extends TemplateContext {
 /** Starts a hospital as its template has it, gateway-1 on the node's IPC, gateway-2 on HTTP, all through the proxy. */
 export async function startStack(
   context: StackContext,
-  options: { kind: NetworkKind; queue: QueueKind } & Pick<ProgramOptions, 'failpoint' | 'onEnd'>,
+  options: { kind: NetworkKind; queue: QueueKind; signer: 'keystore' | 'external' } & Pick<
+    ProgramOptions,
+    'failpoint' | 'onEnd'
+  >,
 ): Promise<ChaosStack> {
   const { layout, postgres } = context;
   const { kind, queue } = options;
@@ -60,7 +65,7 @@ export async function startStack(
       await one.stop().catch((error) => context.logger.warn(String(error)));
   };
   try {
-    const nodes = await startNodes({ ...context, kind, facts, mirrorUrl: database.gatewayUrl });
+    const nodes = await startNodes({ ...context, kind, facts, mirrorUrl: database.nodeUrl });
     started.push(nodes);
     const proxy = createProxy(nodes.ipcPath);
     started.push({ stop: () => proxy.close() });
@@ -68,6 +73,12 @@ export async function startStack(
     await proxy.listenIpc('gateway-1', sockets['gateway-1']);
     await proxy.listenHttp('gateway-2', layout.ports.proxy);
     await proxy.listenIpc('indexer', sockets.indexer);
+    let relayer: SignerServer['relayer'] | undefined;
+    if (options.signer === 'external') {
+      const signer = await startSigner(await relayerKey({ layout: hospital }, 'local'), layout.ports.signer);
+      started.push(signer);
+      relayer = signer.relayer;
+    }
     const rpc = { ...sockets, 'gateway-2': `http://127.0.0.1:${layout.ports.proxy}`, direct: nodes.ipcPath };
     const networks = await writeNetworks({
       layout,
@@ -75,6 +86,7 @@ export async function startStack(
       facts,
       ledger: ledgerOf(template),
       nodes,
+      relayer,
       rpc: (n) => rpc[n],
     });
     let redis: RedisServer | undefined;

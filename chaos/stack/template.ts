@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import { encryptKeystoreJson } from 'ethers';
 import type { GethBinary, Logger } from '../../deploy/geth/binary.js';
 import { deployLedger } from '../../deploy/geth/deploy-ledger.js';
+import { foundingEntry } from '../../deploy/hospital-keys.js';
 import { Latencies } from '../../deploy/local/demo/client.js';
 import { introduce, peopleOf } from '../../deploy/local/demo/people.js';
 import { createHospitalDatabase, type PostgresServer } from '../../deploy/local/postgres.js';
-import { foundingEntry, keyFiles, type PublicFacts, provisionHospital } from '../../deploy/local/provision.js';
+import { keyFiles, type PublicFacts, peerUrl, provisionHospital } from '../../deploy/local/provision.js';
 import { readKeystore } from '../../libs/chain-client/src/keys/keystore.js';
 import { addressOf } from '../../libs/chain-client/src/keys/secp256k1.js';
 import { migrate } from '../../libs/database/src/migrate.js';
@@ -58,7 +59,7 @@ export async function templateOf(context: TemplateContext, kind: NetworkKind): P
   const nodes = await startNodes({ ...context, kind, facts });
   let template: Template;
   try {
-    const entry = foundingEntry(hospital, facts, 'local');
+    const entry = foundingEntry({ id: hospital.id, peerUrl: peerUrl(hospital), keys: facts }, 'local');
     // A second relayer, held by the harness: it can take the first one's right away, and give it back.
     const relayers = [...entry.relayers, fromHex(facts.relayers.global, 20)];
     const { contract, startBlock } = await deployLedger({
