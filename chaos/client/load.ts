@@ -207,7 +207,7 @@ class Clients {
       const send = () => user.post('/v1/emrs', body, { key, prefer: 'wait=5', timeoutMs });
       const answer = await this.#insist(act, [201, 202, 400, 422], send);
       if (!answer) return;
-      if (answer.status >= 400) {
+      if (answer.status === 400 || answer.status === 422) {
         // A database that was put back to an earlier point has forgotten the upload: the client sends it again.
         if (answer.json?.errors?.[0]?.pointer === '/contentId') continue;
         load.wrong.push(`open ${key}: ${answer.status} ${answer.bytes.subarray(0, 300)}`);

@@ -16,25 +16,29 @@ export const kills: Scenario[] = [
   {
     name: 'accept',
     about: 'both gateways killed again and again right before and after the commit that accepts',
+    seconds: 12,
     rows: [1, 2],
-    failpoint: atGateway(['before-accept-commit', 'after-accept-commit'], 12),
+    failpoint: atGateway(['before-accept-commit', 'after-accept-commit'], 8),
   },
   {
     name: 'sign',
     about: 'killed before and after the commit of the signed bytes',
+    seconds: 12,
     rows: [3, 5],
     failpoint: atGateway(['before-attempt-commit', 'after-attempt-commit'], 10),
   },
   {
     name: 'external',
     about: 'an external signer: killed between the commit that binds the nonces and the one that stores the bytes',
+    seconds: 12,
     rows: [4],
     signer: 'external',
-    failpoint: atGateway(['after-assignment-commit'], 8),
+    failpoint: atGateway(['after-assignment-commit'], 3),
   },
   {
     name: 'send',
     about: 'killed after the send, before and after it is noted',
+    seconds: 12,
     rows: [6],
     failpoint: atGateway(['after-send', 'after-sent-recorded'], 10),
   },
@@ -44,7 +48,7 @@ export const kills: Scenario[] = [
     rows: [8],
     failpoint: (name, dice) =>
       name === 'indexer'
-        ? often(dice, ['before-mirror-commit', 'in-mirror-commit', 'in-mirror-commit', 'after-mirror-commit'], 25)
+        ? often(dice, ['before-mirror-commit', 'in-mirror-commit', 'in-mirror-commit', 'after-mirror-commit'], 10)
         : undefined,
   },
   {

@@ -49,7 +49,7 @@ export const nodes: Scenario[] = [
     seconds: 12,
     async inject(run: Run) {
       const { nodes: node } = run.stack;
-      for (let round = 0; round < 3; round += 1) {
+      for (let round = 0; round < 5; round += 1) {
         await run.rest(800, 2_000);
         if (run.dice.below(2) === 0) {
           const bytes = 1 + run.dice.below(60_000);
@@ -77,8 +77,8 @@ export const nodes: Scenario[] = [
       const [dir] = node.dirs as [string];
       const backup = join(run.stack.layout.run, 'old-geth');
       await node.restart('stop', () => cp(chainOf(dir), backup, { recursive: true }));
-      for (let round = 0; round < 3; round += 1) {
-        await run.rest(1_200, 2_200);
+      for (let round = 0; round < 5; round += 1) {
+        await run.rest(700, 1_400);
         run.fault('node on old data');
         await node.restart('kill', async () => {
           await rm(chainOf(dir), { recursive: true, force: true });
@@ -95,7 +95,7 @@ export const nodes: Scenario[] = [
     seconds: 12,
     allow: { reorganisations: true },
     async inject(run: Run) {
-      for (let round = 0; round < 4; round += 1) {
+      for (let round = 0; round < 6; round += 1) {
         await run.rest(1_500, 3_000);
         const tip = await tipOf(run);
         run.fault(`block ${tip} taken back`);
@@ -111,7 +111,7 @@ export const nodes: Scenario[] = [
     seconds: 14,
     allow: { reorganisations: true },
     async inject(run: Run) {
-      for (let round = 0; round < 2; round += 1) {
+      for (let round = 0; round < 4; round += 1) {
         await run.rest(1_500, 2_500);
         run.fault('the two nodes set apart');
         await run.stack.nodes.setApart(true);
@@ -129,26 +129,13 @@ export const nodes: Scenario[] = [
     seconds: 6,
     allow: { beyondFinality: true },
     async inject(run: Run) {
-      await run.rest(1_500, 2_500);
-      const blocks = 2 + run.dice.below(5);
-      const [before] = await mirrorOf(run);
-      run.fault(`head of the running node set back by ${blocks} blocks`);
-      await ipcCall(run.stack.nodes.ipcPath, 'debug_setHead', [`0x${((await tipOf(run)) - blocks).toString(16)}`]);
-      await sealMore(run, blocks + 2);
-      const noted = await until(async () => {
-        const [row] = await run.sql<{ stopped: boolean }>(
-          `SELECT EXISTS (SELECT FROM mirror.reorganisation WHERE beyond_finality)
-             AND (SELECT stopped_reason FROM mirror.cursor WHERE network = 'local') IS NOT NULL AS stopped`,
-        );
-        return row?.stopped ?? false;
-      }, 20_000);
-      if (!noted) run.findings.push({ kind: 'other', text: 'final blocks were replaced and no incident was noted' });
-      const [after] = await mirrorOf(run);
-      if (before && after && (Number(after.events) < Number(before.events) || after.orphans > 0))
-        run.findings.push({ kind: 'taken-back', text: 'final events were edited silently' });
-      // A person looks, has the node healed, and starts the indexer again.
-      await run.stack.nodes.restart('kill');
-      await run.kill('indexer', []);
+      for (let round = 0; round < 3; round += 1) {
+        await replaceFinalBlocks(run);
+        // A person looks, has the node healed, and starts the indexer again.
+        await run.stack.nodes.restart('kill');
+        await run.kill('indexer', []);
+        await run.stack.programs.indexer.ready(30_000);
+      }
     },
   },
 ];
@@ -170,9 +157,28 @@ async function sealMore(run: Run, blocks: number): Promise<void> {
   }
 }
 
+async function replaceFinalBlocks(run: Run): Promise<void> {
+  await run.rest(1_500, 2_500);
+  const blocks = 2 + run.dice.below(5);
+  const [before] = await mirrorOf(run);
+  run.fault(`head of the running node set back by ${blocks} blocks`);
+  await ipcCall(run.stack.nodes.ipcPath, 'debug_setHead', [`0x${((await tipOf(run)) - blocks).toString(16)}`]);
+  await sealMore(run, blocks + 2);
+  const noted = await until(async () => {
+    const [row] = await mirrorOf(run);
+    return row !== undefined && row.incidents > (before?.incidents ?? 0) && row.stopped;
+  }, 20_000);
+  if (!noted) run.findings.push({ kind: 'other', text: 'final blocks were replaced and no incident was noted' });
+  const [after] = await mirrorOf(run);
+  if (before && after && (Number(after.events) < Number(before.events) || after.orphans > 0))
+    run.findings.push({ kind: 'taken-back', text: 'final events were edited silently' });
+}
+
 function mirrorOf(run: Run) {
-  return run.sql<{ events: string; orphans: number }>(
-    `SELECT (SELECT count(*) FROM mirror.emr_event) AS events, (SELECT count(*)::int FROM mirror.orphaned_event) AS orphans`,
+  return run.sql<{ events: string; orphans: number; incidents: number; stopped: boolean }>(
+    `SELECT (SELECT count(*) FROM mirror.emr_event) AS events, (SELECT count(*)::int FROM mirror.orphaned_event) AS orphans,
+       (SELECT count(*)::int FROM mirror.reorganisation WHERE beyond_finality) AS incidents,
+       (SELECT stopped_reason IS NOT NULL FROM mirror.cursor WHERE network = 'local') AS stopped`,
   );
 }
 

@@ -31,8 +31,8 @@ export const signer: Scenario[] = [
     async inject(run: Run) {
       const foreign = new Set<string>();
       run.allow.foreign = foreign;
-      for (let round = 0; round < 2; round += 1) {
-        await run.rest(1_000, 2_500);
+      for (let round = 0; round < 4; round += 1) {
+        await run.rest(800, 1_800);
         foreign.add(await sendElsewhere(run));
         if (!(await becomes(run, 'quarantined'))) {
           run.findings.push({ kind: 'other', text: 'the key was used elsewhere, and the signer was not quarantined' });

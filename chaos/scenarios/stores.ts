@@ -44,8 +44,8 @@ export const stores: Scenario[] = [
     rows: [12],
     seconds: 10,
     async inject(run: Run) {
-      for (let round = 0; round < 5; round += 1) {
-        await run.rest(400, 1_500);
+      for (let round = 0; round < 7; round += 1) {
+        await run.rest(400, 1_200);
         await run.dice.of([killPostgres, refuseConnections, fullDisk])(run);
       }
     },
@@ -63,7 +63,7 @@ export const stores: Scenario[] = [
     },
     async afterwards(run: Run) {
       const { postgres, hospital } = run.stack;
-      for (let round = 0; round < 3; round += 1) {
+      for (let round = 0; round < 2; round += 1) {
         run.fault('database put back to an earlier point');
         await run.stack.restartPrograms(async () => {
           await databaseFrom(postgres, SNAPSHOT, hospital.layout.database);
@@ -79,7 +79,7 @@ export const stores: Scenario[] = [
     about:
       'the whole database lost and made anew; the mirror follows from the chain, and clients ask again with their keys',
     rows: [13],
-    seconds: 3,
+    seconds: 2,
     allow: { restored: true },
     async afterwards(run: Run) {
       const { postgres, hospital, layout } = run.stack;
@@ -104,7 +104,8 @@ export const stores: Scenario[] = [
 /** All acts once more under their keys, whatever was told of them before. */
 async function asksAgain(run: Run): Promise<void> {
   forgetOperations(run.load);
-  await repeatAll(run.load, { ...run.loadOptions, stop: new AbortController().signal });
+  // A repeat is found on the ledger by looking again once a second: many ask at the same time.
+  await repeatAll(run.load, { ...run.loadOptions, clients: 32, stop: new AbortController().signal });
   await run.drain();
 }
 
@@ -185,8 +186,7 @@ export const rerun: Scenario = {
   rows: [21],
   queue: 'redis',
   seconds: 12,
-  stopMs: [1_500, 3_000],
-  failpoint: (name, dice) => (name === 'indexer' ? undefined : `after-attempt-commit:${1 + dice.below(6)}:stop`),
+  clients: 4,
   async inject(run: Run) {
     const { redis } = run.stack;
     if (!redis) throw new Error('this run has no Redis');
