@@ -120,12 +120,25 @@ async function once(
     say(`run ${number}: ${text}`);
     return {
       ...{ number, scenario: scenario.name, seed, queue, rows: scenario.rows, faults: [], acts: 0, answers: {} },
-      ...{ events: 0, transactions: 0, findings: [{ kind: 'other', text }], seconds: Number(since()) },
+      ...{
+        events: 0,
+        transactions: 0,
+        reorganisations: 0,
+        findings: [{ kind: 'other', text }],
+        seconds: Number(since()),
+      },
     };
   }
   const up = since();
   const result = await run.execute(stack).catch((error: Error) => ({
-    ...{ faults: run.faults, acts: run.load.acts.length, answers: run.load.counts, events: 0, transactions: 0 },
+    ...{
+      faults: run.faults,
+      acts: run.load.acts.length,
+      answers: run.load.counts,
+      events: 0,
+      transactions: 0,
+      reorganisations: 0,
+    },
     findings: [...run.findings, { kind: 'other' as const, text: `the run broke off: ${error.stack}` }],
   }));
   await stack.stop();

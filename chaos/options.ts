@@ -24,7 +24,7 @@ export const usage = (): string => `npm run chaos -- [options]
   --only NAME     only this scenario; several with commas between
   --seconds N     begin no further run after so many seconds
   --json FILE     write the report as JSON too
-  --history FILE  write what the oracle was given in the last run: chaos/oracle/history.json is one
+  --history FILE  write what the oracle was given in the last run: chaos/oracle/history.jsonl is one
   --state DIR     state folder (default .emr/chaos); a run that went wrong leaves its own in DIR/kept
   --ports BASE    ports from BASE up (default ${DEFAULT_BASE_PORT})
   --fresh         prepare everything anew

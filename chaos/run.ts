@@ -28,6 +28,8 @@ export interface RunResult {
   answers: Record<string, number>;
   events: number;
   transactions: number;
+  /** how often the mirror followed the chain to another branch, or noted that it must not */
+  reorganisations: number;
   findings: Finding[];
 }
 
@@ -216,6 +218,7 @@ export class Run {
     return {
       ...{ faults: this.faults, acts: acts.length, answers: counts, findings: this.findings },
       ...{ events: facts?.events.length ?? 0, transactions: facts?.sent.length ?? 0 },
+      reorganisations: facts?.reorganisations.length ?? 0,
     };
   }
 
