@@ -31,6 +31,8 @@ type Authenticate = (request: FastifyRequest, reply: FastifyReply, next: (error?
 @Injectable()
 export class Authenticator {
   readonly #passport = new passport.Passport();
+  /** The same for every request with one token: kept as long as the verifier remembers the token. */
+  readonly #principals = new WeakMap<VerifiedToken, Buffer>();
 
   constructor(
     private readonly verifier: TokenVerifier,
@@ -65,12 +67,20 @@ export class Authenticator {
       roles: rolesWithin(roles, ledgerRoles),
       ...(acr === undefined ? {} : { acr }),
       tokenHash,
-      principal: this.vault.principal({ issuer, clientId, subject }),
+      principal: this.#principalOf(token),
       ...(actor ? { actor } : {}),
       ...(ledgerRoles === undefined ? {} : { ledgerRoles }),
       expiresAt,
     };
     request.caller = caller;
+  }
+
+  #principalOf(token: VerifiedToken): Buffer {
+    const known = this.#principals.get(token);
+    if (known) return known;
+    const principal = this.vault.principal(token);
+    this.#principals.set(token, principal);
+    return principal;
   }
 
   /** Whether the request carries a token that was found good before. */
