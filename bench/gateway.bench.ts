@@ -13,6 +13,7 @@ evenly spread. Afterwards, on the same node, pre-signed transactions of one act 
 is what batching gains or the gateway costs. CPU and memory are shown by process.
 
   --clients N    concurrent clients (default 64)
+  --replicas N   gateways, each with its worker, on the one database (default 1)
   --rate N       an open loop instead: N requests a second, evenly spread, whatever becomes of them
   --seconds N    measured time (default 30), after 5 to warm up
 ${commonUsage}`;
@@ -72,7 +73,12 @@ export async function run(args: string[]): Promise<number> {
       errors: errors.length,
       refused: full.load.refused + half.refused,
       acts: accepted.length,
-      ...{ clients: options.clients, seconds: options.seconds, chain: bench.stack.chainKind },
+      ...{
+        clients: options.clients,
+        replicas: options.replicas,
+        seconds: options.seconds,
+        chain: bench.stack.chainKind,
+      },
       ...(full.used === undefined
         ? {}
         : { cpuMicrosPerAct: stageTable(full.used, full.load.accepted.size), ...byProcess(full.used) }),
@@ -90,10 +96,10 @@ interface Measured {
 
 /** A load with what the processes spent on it, and how its acts were packed. */
 async function measured(bench: Bench, offer: (onProgress: (load: Load) => void) => Promise<Load>): Promise<Measured> {
-  const before = await usageOf(bench.stack);
+  const before = await usageOf(bench);
   const since = await lastTransaction(bench);
   const load = await offer(({ confirmed }) => bench.log(`${confirmed} confirmed`));
-  const after = await usageOf(bench.stack);
+  const after = await usageOf(bench);
   const sizes = await batchSizes(bench, since);
   return {
     load,

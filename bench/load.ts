@@ -36,7 +36,8 @@ export async function offerQueries(bench: Bench, plan: LoadPlan): Promise<Load> 
     ...{ confirmed: 0, acceptMs: [], confirmMs: [], refused: 0, errors: [] },
     ...{ accepted: new Set<string>(), seenConfirmed: new Set<string>() },
   };
-  const http = new HttpClient(bench.hospital.api, plan.clients);
+  const apis = [bench.hospital.api, ...bench.replicas.map(({ api }) => api)];
+  const gateways = apis.map((api) => new HttpClient(api, Math.ceil(plan.clients / apis.length)));
   const authorization = `Bearer ${await tokenOf(bench, 'clinician.a')}`;
   const from = performance.now() + plan.warmUpMs;
   const until = from + plan.durationMs;
@@ -50,7 +51,7 @@ export async function offerQueries(bench: Bench, plan: LoadPlan): Promise<Load> 
       ...{ 'idempotency-key': randomUUID(), prefer: 'wait=30' },
     };
     const began = performance.now();
-    const answer = await http
+    const answer = await (gateways[asked % gateways.length] as HttpClient)
       .send('POST', `/v1/emrs/${record.recordId}/queries`, headers, '{"purpose":"TREAT"}')
       .catch((error: Error) => error);
     const at = performance.now();
@@ -66,7 +67,7 @@ export async function offerQueries(bench: Bench, plan: LoadPlan): Promise<Load> 
     await atRate(plan.rate, until, ask);
   }
   clearInterval(progress);
-  http.close();
+  for (const gateway of gateways) gateway.close();
   return load;
 }
 

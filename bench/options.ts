@@ -12,6 +12,8 @@ export interface BenchOptions {
   count: number;
   /** Requests a second, evenly spread, whatever becomes of them; undefined: as many as the clients get answered. */
   rate?: number;
+  /** gateways on the one database, each with its worker */
+  replicas: number;
 }
 
 export const commonUsage = `  --json FILE    write the figures as JSON too
@@ -27,7 +29,16 @@ export function parseOptions(args: string[]): BenchOptions {
     strict: true,
     options: {
       help: { type: 'boolean', short: 'h', default: false },
-      ...{ json: text, state: text, ports: text, seconds: text, clients: text, count: text, rate: text },
+      ...{
+        json: text,
+        state: text,
+        ports: text,
+        seconds: text,
+        clients: text,
+        count: text,
+        rate: text,
+        replicas: text,
+      },
     },
   });
   const whole = (name: string, value: string | undefined, fallback: number): number => {
@@ -43,6 +54,7 @@ export function parseOptions(args: string[]): BenchOptions {
     seconds: whole('seconds', values.seconds, 30),
     clients: whole('clients', values.clients, 64),
     count: whole('count', values.count, 500),
+    replicas: whole('replicas', values.replicas, 1),
     ...(values.rate === undefined ? {} : { rate: whole('rate', values.rate, 1) }),
   };
 }

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import pg from 'pg';
 import type { RunningHospital, RunningStack } from '../deploy/local/stack.js';
+import type { Bench } from './hospital.js';
 
 /** What one part of the stack has used so far. */
 export interface Usage {
@@ -21,7 +22,7 @@ const PAGE_KIB = 4;
  * whom it works for (`postgresForGateway`, `postgresForIndexer`); the rest of it, writers of the log and of pages, is `postgresOwn`.
  * Undefined where there is no /proc.
  */
-export async function usageOf(stack: RunningStack): Promise<UsageByPart | undefined> {
+export async function usageOf({ stack, replicas }: Bench): Promise<UsageByPart | undefined> {
   const all = readProcesses();
   if (all === undefined) return undefined;
   const [first, ...others] = stack.hospitals as [RunningHospital, ...RunningHospital[]];
@@ -31,7 +32,7 @@ export async function usageOf(stack: RunningStack): Promise<UsageByPart | undefi
       cpuSeconds: (own.user + own.system) / 1e6,
       rssMb: Math.round(process.memoryUsage().rss / 2 ** 20),
     },
-    gateway: sum(all, [first.gateway.pid()]),
+    gateway: sum(all, [first.gateway.pid(), ...replicas.map(({ gateway }) => gateway.pid())]),
     indexer: sum(all, [first.indexer.pid()]),
   };
   const rest = others.flatMap(({ gateway, indexer }) => [gateway.pid(), indexer.pid()]);

@@ -35,7 +35,7 @@ class RawSender {
 
   static async open(bench: Bench): Promise<RawSender> {
     const { hospital } = bench;
-    await hospital.gateway.stop();
+    await Promise.all([hospital.gateway, ...bench.replicas.map(({ gateway }) => gateway)].map((one) => one.stop()));
     await hospital.indexer.stop();
     const network = networkOf(readNetworks(hospital.networksFile), 'local');
     const passphrase = readFileSync(join(hospital.layout.keys, 'passphrase'), 'utf8').trim();

@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Logger } from '../../deploy/geth/binary.js';
 import { GAS_LIMIT } from '../../deploy/geth/genesis.js';
-import { type HospitalLayout, projectRoot } from '../../deploy/local/layout.js';
+import { gatewayEnvironment } from '../../deploy/local/gateway-environment.js';
+import { projectRoot } from '../../deploy/local/layout.js';
 import type { HospitalDatabase } from '../../deploy/local/postgres.js';
 import { type Service, startService } from '../../deploy/local/processes.js';
-import { keyFiles, type NetworkEntry, type PublicFacts, writeConfig } from '../../deploy/local/provision.js';
+import { type NetworkEntry, type PublicFacts, writeConfig } from '../../deploy/local/provision.js';
 import { CHAIN_ID, type ChaosLayout, type NetworkKind } from './layout.js';
 import { finalityOf, type Nodes } from './nodes.js';
 import type { SignerServer } from './signer.js';
@@ -92,16 +93,21 @@ export async function startPrograms(options: ProgramOptions): Promise<Programs> 
       logFile: join(hospital.logs, `${name}.log`),
       pidFile: join(hospital.run, `${name}.pid`),
     });
-  const common = { NODE_ENV: 'production', LOG_LEVEL: 'info', HOST: '127.0.0.1' };
   const indexer = await service('indexer', 'indexer', `http://127.0.0.1:${hospital.ports.indexer}/health/ready`, {
-    ...{ ...common, MANAGEMENT_PORT: String(hospital.ports.indexer) },
+    ...{
+      NODE_ENV: 'production',
+      LOG_LEVEL: 'info',
+      HOST: '127.0.0.1',
+      MANAGEMENT_PORT: String(hospital.ports.indexer),
+    },
     ...{ DATABASE_URL: database.mirrorUrl, NETWORKS_FILE: networks.indexer },
   });
   const gateways = await Promise.all(
     layout.replicas.slice(0, options.replicas).map((ports, index) => {
       const name = `gateway-${index + 1}` as ProgramName;
       return service(name, 'gateway', `http://127.0.0.1:${ports.api}/health/ready`, {
-        ...{ ...common, ...gatewayEnvironment(hospital, ports), DATABASE_URL: database.gatewayUrl },
+        ...{ ...gatewayEnvironment(hospital, ports), DATABASE_URL: database.gatewayUrl },
+        RATE_LIMIT_PER_MINUTE: '100000000',
         ...(options.queueUrl === undefined ? {} : { QUEUE_URL: options.queueUrl }),
         NETWORKS_FILE: networks[name],
         NODE_OPTIONS: `--import=${clockAddress(layout, name)}`,
@@ -129,16 +135,4 @@ function clockAddress(layout: ChaosLayout, name: ProgramName): string {
   const address = pathToFileURL(join(projectRoot, 'chaos', 'stack', 'clock.preload.mjs'));
   address.searchParams.set('file', clockFile(layout, name));
   return address.href;
-}
-
-function gatewayEnvironment(hospital: HospitalLayout, ports: HospitalLayout['ports']): Record<string, string> {
-  const files = keyFiles(hospital);
-  return {
-    ...{ HOSPITAL_ID: String(hospital.id), HOSPITAL_SLUG: hospital.slug, AUDIENCE: hospital.slug },
-    ...{ PORT: String(ports.api), MANAGEMENT_PORT: String(ports.management), PEER_PORT: String(ports.peer) },
-    ...{ ISSUERS_FILE: join(hospital.config, 'issuers.json'), PEERS_FILE: join(hospital.config, 'peers.json') },
-    ...{ BUILTIN_ISSUER: 'on', BOOTSTRAP_ADMIN_FILE: files.bootstrapAdmin },
-    ...{ KEYSTORE_DIR: hospital.keys, KEYSTORE_PASSPHRASE_FILE: files.passphrase },
-    RATE_LIMIT_PER_MINUTE: '100000000',
-  };
 }

@@ -5,6 +5,7 @@ import { findAnvil } from '../geth/anvil.js';
 import { findGeth, type GethBinary, type Logger } from '../geth/binary.js';
 import { stopLeftover } from '../geth/child-process.js';
 import { type Chains, type HospitalSetup, startChains, unlessAborted } from './chains.js';
+import { gatewayEnvironment } from './gateway-environment.js';
 import { type HospitalLayout, portNames, projectRoot, type StackLayout } from './layout.js';
 import { assertPortsFree } from './ports.js';
 import { createHospitalDatabase, type HospitalDatabase, type PostgresServer, startPostgres } from './postgres.js';
@@ -156,13 +157,8 @@ async function startHospital(
   });
   started.push(indexer);
   const gateway = await service('gateway', `${api}/health/ready`, {
-    ...{ NODE_ENV: 'production', LOG_LEVEL: 'info', HOSPITAL_ID: String(hospital.id), HOSPITAL_SLUG: hospital.slug },
-    ...{ HOST: '127.0.0.1', PORT: String(hospital.ports.api), PUBLIC_URL: api, AUDIENCE: hospital.slug },
-    ...{ MANAGEMENT_PORT: String(hospital.ports.management), PEER_PORT: String(hospital.ports.peer) },
+    ...{ ...gatewayEnvironment(hospital, hospital.ports), PUBLIC_URL: api },
     ...{ DATABASE_URL: database.gatewayUrl, NETWORKS_FILE: config.networks },
-    ...{ ISSUERS_FILE: config.issuers, PEERS_FILE: config.peers, BUILTIN_ISSUER: 'on' },
-    ...{ KEYSTORE_DIR: hospital.keys, KEYSTORE_PASSPHRASE_FILE: files.passphrase },
-    BOOTSTRAP_ADMIN_FILE: files.bootstrapAdmin,
     ...options.gatewayEnv,
   });
   started.push(gateway);
