@@ -11,10 +11,12 @@ import { Dice } from './dice.js';
 import { type Facts, readFacts } from './oracle/facts.js';
 import { type Allowances, type Finding, judge } from './oracle/judge.js';
 import { isSend } from './proxy/fates.js';
-import type { Scenario } from './scenario.js';
+import type { ScenarioOf } from './scenario.js';
 import { clockFile, type ProgramName } from './stack/programs.js';
 import type { ChaosStack } from './stack/stack.js';
 import { CANARY } from './stack/template.js';
+
+export type Scenario = ScenarioOf<Run>;
 
 /** One thing that was done to the stack on purpose. */
 export interface Fault {

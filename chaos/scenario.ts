@@ -1,14 +1,13 @@
 import type { Dice } from './dice.js';
 import type { Allowances } from './oracle/judge.js';
 import type { Fate, Message } from './proxy/fates.js';
-import type { Run } from './run.js';
 import type { NetworkKind } from './stack/layout.js';
 import type { ProgramName } from './stack/programs.js';
 
 export type QueueKind = 'postgres' | 'redis';
 
 /** One way to make trouble. What it does follows from the run's dice alone; when things happen follows from the machine too. */
-export interface Scenario {
+export interface ScenarioOf<Run> {
   name: string;
   /** one line for `--help` and the report */
   about: string;

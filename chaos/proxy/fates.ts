@@ -21,8 +21,6 @@ export type Fate =
   /** bytes that mean nothing */
   | { kind: 'garbage' };
 
-export type FateKind = Fate['kind'];
-
 export interface Message {
   /** methods of its calls, in order */
   methods: string[];

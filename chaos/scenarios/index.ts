@@ -1,4 +1,4 @@
-import type { Scenario } from '../scenario.js';
+import type { Scenario } from '../run.js';
 import { kills } from './kills.js';
 import { nodes } from './nodes.js';
 import { rpc } from './rpc.js';

@@ -1,6 +1,5 @@
 import type { Dice } from '../dice.js';
-import { isStopped, type Run, until } from '../run.js';
-import type { Scenario } from '../scenario.js';
+import { isStopped, type Run, type Scenario, until } from '../run.js';
 import type { ProgramName } from '../stack/programs.js';
 
 /** Early in the life of a process, so that it is killed often: starting again is what takes the time. */

@@ -5,8 +5,7 @@ import { addressOf, newKey } from '../../libs/chain-client/src/keys/secp256k1.js
 import { signLegacyTransaction } from '../../libs/chain-client/src/keys/transaction.js';
 import { ledgerOf } from '../client/ledger.js';
 import { isSend } from '../proxy/fates.js';
-import { alive, type Run, until } from '../run.js';
-import type { Scenario } from '../scenario.js';
+import { alive, type Run, type Scenario, until } from '../run.js';
 
 const chainOf = (dir: string) => join(dir, 'geth');
 const tipOf = async (run: Run) => Number(await ipcCall<string>(run.stack.nodes.ipcPath, 'eth_blockNumber'));

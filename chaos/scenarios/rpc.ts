@@ -1,5 +1,5 @@
 import { isSend } from '../proxy/fates.js';
-import type { Scenario } from '../scenario.js';
+import type { Scenario } from '../run.js';
 
 export const rpc: Scenario[] = [
   {

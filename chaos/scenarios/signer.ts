@@ -12,8 +12,7 @@ import { fromHex, toHex } from '../../libs/platform/src/bytes.js';
 import { type Ledger, ledgerOf, relayerKey } from '../client/ledger.js';
 import { expectStatus } from '../client/user.js';
 import { isSend } from '../proxy/fates.js';
-import { type Run, until } from '../run.js';
-import type { Scenario } from '../scenario.js';
+import { type Run, type Scenario, until } from '../run.js';
 
 interface SignerRow {
   id: number;

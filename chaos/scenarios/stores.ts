@@ -2,8 +2,7 @@ import { Redis } from 'ioredis';
 import { createHospitalDatabase } from '../../deploy/local/postgres.js';
 import { migrate } from '../../libs/database/src/migrate.js';
 import { forgetOperations, openAll, repeatAll } from '../client/load.js';
-import { type Run, until } from '../run.js';
-import type { Scenario } from '../scenario.js';
+import { type Run, type Scenario, until } from '../run.js';
 import { asSuperuser, databaseFrom, dropDatabase, superuserUrl } from '../stack/database.js';
 import { CANARY, introduceUsers, templateKeys } from '../stack/template.js';
 
