@@ -155,6 +155,7 @@ export function createSubmission(settings: SubmissionSettings): Submission {
       await sweeper.stop();
       await worker.stop();
       await outcomes.stop();
+      await reconciler.stop();
       await doorbell.close();
       await Promise.all(networks.map(({ reader: { rpc } }) => rpc.close()));
       const signers = networks.flatMap((network) => network.signers);
@@ -168,7 +169,8 @@ const RECONCILE_EVERY_MS = 100;
 
 /** Reconciles a network after the mirror committed, one run at a time; commits that come meanwhile, or too soon, are one more run. */
 class Reconciler {
-  private readonly state = new Map<string, { running: boolean; again: boolean }>();
+  private readonly state = new Map<string, { running: Promise<void> | undefined; again: boolean }>();
+  private readonly stopping = new AbortController();
 
   constructor(
     private readonly dataSource: DataSource,
@@ -181,25 +183,36 @@ class Reconciler {
     const network = this.networks.find(({ name }) => name === commit.network);
     if (network === undefined) return;
     this.worker.mined(network.name);
-    const state = this.state.get(network.name) ?? { running: false, again: false };
+    if (this.stopping.signal.aborted) return;
+    const state = this.state.get(network.name) ?? { running: undefined, again: false };
     this.state.set(network.name, state);
     state.again = true;
-    if (!state.running) void this.run(network, state);
+    state.running ??= this.run(network, state);
   }
 
-  private async run(network: SubmissionNetwork, state: { running: boolean; again: boolean }): Promise<void> {
-    state.running = true;
+  /** Ends after the run in hand: what a later one would find belongs to whoever comes next. */
+  async stop(): Promise<void> {
+    this.stopping.abort();
+    await Promise.all([...this.state.values()].map(({ running }) => running));
+  }
+
+  private async run(
+    network: SubmissionNetwork,
+    state: { running: Promise<void> | undefined; again: boolean },
+  ): Promise<void> {
+    const { signal } = this.stopping;
     try {
-      while (state.again) {
+      while (state.again && !signal.aborted) {
         state.again = false;
         const { returned } = await reconcile(this.dataSource, network, this.logger);
         if (returned > 0) this.worker.kick(network.name);
-        await sleep(RECONCILE_EVERY_MS, undefined, { ref: false });
+        await sleep(RECONCILE_EVERY_MS, undefined, { ref: false, signal }).catch(() => undefined);
       }
     } catch (error) {
       this.logger.warn({ err: error, network: network.name }, 'Reconciling failed; the sweeper does it again.');
     } finally {
-      state.running = false;
+      // In the same turn as the last look at `again`.
+      state.running = undefined;
     }
   }
 }
