@@ -280,9 +280,9 @@ describe('a signer that is asked no more', () => {
   const assigned = async () =>
     (await bench.dataSource.query(`SELECT FROM gateway.transaction WHERE state = 'assigned'`)).length as number;
 
-  /** One clinician for each signer, then a signer that is locked while both act. */
+  /** Clinicians enough that some record falls to each signer, then a signer that is locked while both act. */
   async function lockedWhile(submission: Submission): Promise<NewOperation[]> {
-    const clinicians = await Promise.all(Array.from({ length: 8 }, () => bench.clinician(submission)));
+    const clinicians = await Promise.all(Array.from({ length: 14 }, () => bench.clinician(submission)));
     server.answer = () => {
       throw new Error('locked');
     };
