@@ -143,8 +143,7 @@ describe.skipIf(!geth)('a geth node', () => {
         resolve();
       }).once('error', reject);
     });
-    await addPeers(a.ipcPath, [b.enode ?? '']);
-    await addPeers(b.ipcPath, [a.enode ?? '']);
+    await Promise.all([addPeers(a.ipcPath, [b.enode ?? '']), addPeers(b.ipcPath, [a.enode ?? ''])]);
     await until(async () => (await peerCount(a.ipcPath)) > 0, 'the peers');
     await until(async () => (await height(a)) >= 2 && (await height(b)) >= 2, 'two blocks on both');
     const hash = await ipcCall<string>(b.ipcPath, 'eth_sendRawTransaction', [

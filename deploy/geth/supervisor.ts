@@ -1,10 +1,9 @@
 import { rm } from 'node:fs/promises';
 import { computeAddress } from 'ethers';
 import { findGap, prepareImport, tipOf } from './heal.js';
-import { ipcCall } from './ipc.js';
 import { MirrorBlocks } from './mirror-blocks.js';
 import { type GethNode, importBlocks, type NodeOptions, startNode } from './node.js';
-import { addPeers, peerCount } from './peering.js';
+import { addPeers, connectedKeys, keyOf, peerCount } from './peering.js';
 import { lockSealer } from './sealer-lock.js';
 
 export interface SupervisorOptions extends Omit<NodeOptions, 'bootMine'> {
@@ -234,13 +233,10 @@ function signersOf(options: SupervisorOptions): number {
 async function joinPeers(node: GethNode, options: SupervisorOptions): Promise<void> {
   const wanted = (await options.peers?.()) ?? [];
   if (wanted.length === 0) return;
-  const connected = await ipcCall<{ enode: string; id: string }[]>(node.ipcPath, 'admin_peers');
-  const keys = new Set(connected.map((peer) => keyOf(peer.enode)));
+  const keys = await connectedKeys(node.ipcPath);
   const mine = keyOf(node.enode ?? '');
   await addPeers(
     node.ipcPath,
     wanted.filter((enode) => keyOf(enode) !== mine && !keys.has(keyOf(enode))),
   );
 }
-
-const keyOf = (enode: string) => /^enode:\/\/([0-9a-f]+)@/.exec(enode)?.[1] ?? '';

@@ -172,8 +172,7 @@ export async function startGlobalPair(
 
 async function connectPair(a: GethNode, b: GethNode): Promise<void> {
   for (const deadline = Date.now() + 30_000; Date.now() < deadline; ) {
-    await addPeers(a.ipcPath, [b.enode ?? '']);
-    await addPeers(b.ipcPath, [a.enode ?? '']);
+    await Promise.all([addPeers(a.ipcPath, [b.enode ?? '']), addPeers(b.ipcPath, [a.enode ?? ''])]);
     if ((await peerCount(a.ipcPath)) > 0 && (await peerCount(b.ipcPath)) > 0) return;
     await new Promise((wake) => setTimeout(wake, 200));
   }
