@@ -21,7 +21,7 @@ export const ROWS: { row: number; event: string; elsewhere?: string }[] = [
   { row: 19, event: 'an act that is denied' },
   { row: 20, event: 'head of line rejected' },
   { row: 21, event: 'a job of the queue runs again' },
-  { row: 22, event: 'webhook receiver down', elsewhere: 'not covered: there are no webhooks yet' },
+  { row: 22, event: 'webhook receiver down' },
   { row: 23, event: 'a transaction mines with status 0' },
   { row: 24, event: "an act's deadline passes while it waits" },
   { row: 25, event: 'sealing node killed, head falls back' },

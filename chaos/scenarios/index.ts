@@ -4,6 +4,7 @@ import { nodes } from './nodes.js';
 import { rpc } from './rpc.js';
 import { signer } from './signer.js';
 import { rerun, stores } from './stores.js';
+import { webhook } from './webhook.js';
 
 /** All scenarios, in the order a campaign takes them. */
-export const scenarios: Scenario[] = [...kills, ...rpc, ...nodes, ...stores, rerun, ...signer];
+export const scenarios: Scenario[] = [...kills, ...rpc, ...nodes, ...stores, rerun, ...signer, webhook];

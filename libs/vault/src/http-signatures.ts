@@ -23,6 +23,8 @@ export interface SignOptions {
   /** Unix seconds. */
   created?: number;
   nonce?: string;
+  /** What the signature is for; `emr-gateway-peer` unless told. */
+  tag?: string;
 }
 
 export interface VerifyOptions {
@@ -36,6 +38,8 @@ export interface VerifyOptions {
   keyOf(keyId: string): Promise<KeyObject | undefined>;
   /** Remembers the nonce until `expiresAt` (unix seconds); false when it was used before. Called last, once the signature has proved right. */
   useNonce(keyId: string, nonce: string, expiresAt: number): Promise<boolean>;
+  /** As in `SignOptions`. */
+  tag?: string;
 }
 
 export type SignatureFault =
@@ -80,7 +84,7 @@ export function signRequest(request: HttpRequest, options: SignOptions): Record<
   const nonce = options.nonce ?? randomBytes(18).toString('base64url');
   const parameters =
     `(${COMPONENTS.map((name) => `"${name}"`).join(' ')});created=${created};nonce="${nonce}"` +
-    `;keyid="${options.keyId}";alg="ed25519";tag="${TAG}"`;
+    `;keyid="${options.keyId}";alg="ed25519";tag="${options.tag ?? TAG}"`;
   const base = signatureBase({ ...request, headers: { ...request.headers, ...added } }, COMPONENTS, parameters);
   added['signature-input'] = `${LABEL}=${parameters}`;
   added.signature = `${LABEL}=:${options.sign(Buffer.from(base)).toString('base64')}:`;
@@ -114,7 +118,7 @@ export async function verifyHead(
   if (typeof created !== 'number' || typeof nonce !== 'string' || typeof keyid !== 'string') {
     throw new SignatureRejected('malformed');
   }
-  if (alg !== 'ed25519' || tag !== TAG || nonce.length < 16 || nonce.length > 128) {
+  if (alg !== 'ed25519' || tag !== (options.tag ?? TAG) || nonce.length < 16 || nonce.length > 128) {
     throw new SignatureRejected('malformed');
   }
   if (single(request.headers[RECIPIENT_HEADER]) !== options.recipient) throw new SignatureRejected('recipient');

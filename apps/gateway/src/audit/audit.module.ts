@@ -10,5 +10,6 @@ import { AuditStore } from './audit.store.js';
   imports: [AccessLogModule, EmrsModule, PolicyModule],
   controllers: [AuditController],
   providers: [AuditService, AuditStore],
+  exports: [AuditStore],
 })
 export class AuditModule {}
