@@ -7,6 +7,7 @@ import { AssignedTransactions1003 } from './migrations/1003-assigned-transaction
 import { OperatorTools1004 } from './migrations/1004-operator-tools.js';
 import { WritePathSpeed1005 } from './migrations/1005-write-path-speed.js';
 import { NodeReader1006 } from './migrations/1006-node-reader.js';
+import { AuditExports1010 } from './migrations/1010-audit-exports.js';
 import { Webhooks1014 } from './migrations/1014-webhooks.js';
 
 export interface DataSourceSettings {
@@ -48,6 +49,7 @@ export function createDataSource(settings: DataSourceSettings): DataSource {
       OperatorTools1004,
       WritePathSpeed1005,
       NodeReader1006,
+      AuditExports1010,
       Webhooks1014,
     ],
     migrationsTableName: 'migration',

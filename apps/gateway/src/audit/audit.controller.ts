@@ -17,7 +17,7 @@ import {
   type Integrity,
   integritySchema,
 } from './audit.schema.js';
-import { AuditService, EVENT_LIST, eventKey } from './audit.service.js';
+import { AuditService, EVENT_LIST } from './audit.service.js';
 import { presentEvent } from './event.presenter.js';
 
 @ApiTags('audit')
@@ -28,10 +28,12 @@ export class AuditController {
   @Get('events')
   @Route({
     summary: 'Acts on record, newest first',
-    description: 'Final ones only, allowed and denied. A patient sees those on their own records.',
+    description:
+      'Final ones only, allowed and denied. A patient sees those on their own records. All pages show the history as the first one found it; 409 if a ' +
+      'reorganisation took that away.',
     roles: ['auditor', 'privacy-officer', 'patient'],
     success: { 200: auditPageSchema },
-    problems: ['INVALID_CURSOR'],
+    problems: ['INVALID_CURSOR', 'CONFLICT'],
   })
   async events(
     @CurrentCaller() caller: Caller,
@@ -39,8 +41,8 @@ export class AuditController {
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<AuditPage> {
-    const { rows, ...through } = await this.audit.events(caller, query);
-    return { ...pageOf({ request, reply }, EVENT_LIST, rows, query.limit, eventKey, presentEvent), ...through };
+    const { rows, keyOf, ...through } = await this.audit.events(caller, query);
+    return { ...pageOf({ request, reply }, EVENT_LIST, rows, query.limit, keyOf, presentEvent), ...through };
   }
 
   @Post('events/_search')
@@ -50,7 +52,7 @@ export class AuditController {
     description: 'A POST, so that no identifier stands in a URL.',
     roles: ['auditor', 'privacy-officer'],
     success: { 200: auditPageSchema },
-    problems: ['INVALID_CURSOR'],
+    problems: ['INVALID_CURSOR', 'CONFLICT'],
   })
   async search(
     @CurrentCaller() caller: Caller,
@@ -58,8 +60,8 @@ export class AuditController {
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<AuditPage> {
-    const { rows, ...through } = await this.audit.events(caller, body);
-    return { ...pageOf({ request, reply }, EVENT_LIST, rows, body.limit, eventKey, presentEvent), ...through };
+    const { rows, keyOf, ...through } = await this.audit.events(caller, body);
+    return { ...pageOf({ request, reply }, EVENT_LIST, rows, body.limit, keyOf, presentEvent), ...through };
   }
 
   @Get('events/:id')

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import type { DataSource } from 'typeorm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Operation, Reason } from '../../../../libs/contracts/src/operations.js';
+import type { z } from 'zod';
+import { Operation, Reason, Role } from '../../../../libs/contracts/src/operations.js';
 import type { NetworksConfig } from '../../../../libs/platform/src/networks.js';
 import type { Vault } from '../../../../libs/vault/src/vault.js';
 import { someCaller } from '../../../../test/builders/caller.builder.js';
@@ -17,8 +18,8 @@ import { Records } from '../policy/records.service.js';
 import { RecordsStore } from '../policy/records.store.js';
 import { AccessLog } from './access-log.service.js';
 import { AccessLogStore } from './access-log.store.js';
-import { type AuditSearch, auditQuery, auditSearchSchema } from './audit.schema.js';
-import { AuditService, EVENT_LIST, eventKey } from './audit.service.js';
+import { auditQuery, auditSearchSchema } from './audit.schema.js';
+import { AuditService, EVENT_LIST } from './audit.service.js';
 import { AuditStore } from './audit.store.js';
 
 const T0 = 1_700_000_000;
@@ -81,17 +82,17 @@ afterAll(() => storage?.close());
 
 const caller = (role: RoleName = 'auditor') => someCaller({ roles: [role] });
 
-async function all(filter: Partial<AuditSearch>, who = caller(), limit = 200): Promise<string[]> {
+async function all(filter: Partial<z.input<typeof auditSearchSchema>>, who = caller(), limit = 200): Promise<string[]> {
   const ids: string[] = [];
   let cursor: string | undefined;
   do {
-    const { rows } = await audit.events(
+    const { rows, keyOf } = await audit.events(
       who,
       auditSearchSchema.parse({ ...filter, limit, ...(cursor ? { cursor } : {}) }),
     );
     const kept = rows.slice(0, limit);
     ids.push(...kept.map((row) => `${row.network}:${row.sequence}`));
-    cursor = rows.length > limit ? encodeCursor(EVENT_LIST, eventKey(kept.at(-1)!)) : undefined;
+    cursor = rows.length > limit ? encodeCursor(EVENT_LIST, keyOf(kept.at(-1)!)) : undefined;
   } while (cursor);
   return ids;
 }
@@ -124,6 +125,10 @@ describe('audit events', () => {
     expect(await all({ purpose: 'ETREAT' })).toHaveLength(6);
     expect(await all({ network: 'global' })).toEqual(['global:3', 'global:2', 'global:1']);
     expect(await all({ network: 'elsewhere' })).toEqual([]);
+    expect(await all({ network: 'global,local' })).toHaveLength(12);
+    expect(await all({ device: hex(actor) })).toEqual([]);
+    await mirror.actor('local', actor, Role.DEVICE);
+    expect(await all({ device: hex(actor) })).toEqual(await all({ actor: hex(actor), network: 'local' }));
     expect(await all({ from: iso(T0 + 2), to: iso(T0 + 4) })).toHaveLength(4);
     expect(await all({ from: iso(T0 + 6) })).toEqual([]);
     expect(await all({ to: iso(T0) })).toEqual([]);
@@ -166,6 +171,24 @@ describe('audit events', () => {
     expect(rows).toEqual([
       { kind: 'audit-search', detail: { outcome: 'denied', limit: 200, byPatient: true, found: 0 } },
     ]);
+  });
+
+  it('keep to the history that the first page found, and say so when a reorganisation takes it away', async () => {
+    const first = await audit.events(caller(), auditSearchSchema.parse({ limit: 4 }));
+    const cursor = encodeCursor(EVENT_LIST, first.keyOf(first.rows[3]!));
+    const next = () => audit.events(caller(), auditSearchSchema.parse({ limit: 4, cursor }));
+    const turn =
+      "UPDATE mirror.block SET hash = set_byte(hash, 0, 255 - get_byte(hash, 0)) WHERE network = 'local' AND number = ";
+    expect((await next()).confirmedThrough).toEqual(first.confirmedThrough);
+    // What follows the snapshot may change as it likes; the snapshot itself may not.
+    await storage.mirror.query(`${turn} 10`);
+    expect((await next()).rows[0]!.sequence).toBe(first.rows[4]!.sequence);
+    await storage.mirror.query(`${turn} 9`);
+    await expect(next()).rejects.toMatchObject({
+      code: 'CONFLICT',
+      message: expect.stringContaining('reorganisation'),
+    });
+    for (const number of [9, 10]) await storage.mirror.query(`${turn} ${number}`);
   });
 
   it('refuse a cursor that is not theirs', async () => {

@@ -1,15 +1,23 @@
 import { Module } from '@nestjs/common';
 import { EmrsModule } from '../emrs/emrs.module.js';
+import { NetworksModule } from '../networks/networks.module.js';
 import { PolicyModule } from '../policy/policy.module.js';
 import { AccessLogModule } from './access-log.module.js';
 import { AuditController } from './audit.controller.js';
 import { AuditService } from './audit.service.js';
 import { AuditStore } from './audit.store.js';
+import { ExportController } from './export.controller.js';
+import { ExportService } from './export.service.js';
+import { ExportStore } from './export.store.js';
+import { HistoryService } from './history.service.js';
+import { ProofController } from './proof.controller.js';
+import { ProofService } from './proof.service.js';
+import { ProofStore } from './proof.store.js';
 
 @Module({
-  imports: [AccessLogModule, EmrsModule, PolicyModule],
-  controllers: [AuditController],
-  providers: [AuditService, AuditStore],
+  imports: [AccessLogModule, EmrsModule, NetworksModule, PolicyModule],
+  controllers: [AuditController, ExportController, ProofController],
+  providers: [AuditService, AuditStore, ExportService, ExportStore, HistoryService, ProofService, ProofStore],
   exports: [AuditStore],
 })
 export class AuditModule {}

@@ -14,9 +14,11 @@ export const eventId = z
   .regex(/^ev_[a-z][a-z0-9-]{0,31}_[1-9]\d{0,18}$/, 'ev_<network>_<sequence>')
   .meta({ example: 'ev_local_1234' });
 
-const filters = {
+/** What events can be narrowed by. */
+export const eventFilters = {
   recordId: hash32.optional(),
   actor: address20.optional(),
+  device: address20.optional().describe('Acts of this actor, if it is registered as a device.'),
   type: z.enum(eventTypes).optional().describe('Event type, such as RecordQueried or AccessDenied.'),
   outcome: z.enum(['allowed', 'denied']).optional(),
   purpose: purposeName.optional(),
@@ -24,19 +26,22 @@ const filters = {
   to: time.optional().describe('Block time, exclusive.'),
   network: z
     .string()
-    .regex(/^[a-z][a-z0-9-]{0,31}$/)
-    .optional(),
+    .regex(/^[a-z][a-z0-9-]{0,31}(,[a-z][a-z0-9-]{0,31}){0,7}$/, 'names of networks with commas between')
+    .transform((names) => names.split(','))
+    .optional()
+    .meta({ example: 'local,global', description: 'One or several, with commas between. Default: all.' }),
 };
 
-export const auditQuery = z.strictObject({ ...filters, ...pageQuery });
+/** Found by its blind index: it is neither stored nor logged. */
+export const patient = z.strictObject({ identifier: patientIdentifier }).optional();
+
+export const auditQuery = z.strictObject({ ...eventFilters, ...pageQuery });
 export type AuditQuery = z.output<typeof auditQuery>;
 
-export const auditSearchSchema = z
-  .strictObject({ ...filters, patient: z.strictObject({ identifier: patientIdentifier }).optional(), ...pageQuery })
-  .meta({
-    id: 'AuditSearch',
-    examples: [{ patient: { identifier: { system: 'urn:hospital-a:mrn', value: '000123' } }, outcome: 'denied' }],
-  });
+export const auditSearchSchema = z.strictObject({ ...eventFilters, patient, ...pageQuery }).meta({
+  id: 'AuditSearch',
+  examples: [{ patient: { identifier: { system: 'urn:hospital-a:mrn', value: '000123' } }, outcome: 'denied' }],
+});
 export type AuditSearch = z.output<typeof auditSearchSchema>;
 
 export const auditEventSchema = z
@@ -69,7 +74,9 @@ export const auditPageSchema = z
     items: z.array(auditEventSchema),
     nextCursor: z.string().nullable(),
     confirmedThrough: through.describe('Per network: up to where this history is final here.'),
-    anchoredThrough: z.null().describe('Up to where other hospitals hold its anchor; none yet.'),
+    anchoredThrough: z
+      .record(z.string(), z.null())
+      .describe('Per network: up to where other hospitals hold its anchor; nowhere yet.'),
   })
   .meta({ id: 'AuditEventPage' });
 export type AuditPage = z.output<typeof auditPageSchema>;

@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import type { NetworksConfig } from '../../../../libs/platform/src/networks.js';
 import { NETWORKS } from '../core.tokens.js';
+import { type EventFilter, filterSql } from './event-filter.sql.js';
 
 export interface EventRow {
   network: string;
@@ -24,18 +25,6 @@ export interface EventRow {
   data: Buffer;
 }
 
-export interface EventFilter {
-  recordId?: Buffer;
-  /** Records of the patient with this blind index. */
-  identifierIndex?: Buffer;
-  /** Records of the patient whose log-in has this blind index. */
-  account?: Buffer;
-  actor?: Buffer;
-  type?: string;
-  denied?: boolean;
-  purpose?: number;
-}
-
 /** Sequences from (inclusive) to (exclusive) of one network. */
 export interface SequenceRange {
   network: string;
@@ -43,12 +32,14 @@ export interface SequenceRange {
   to: bigint;
 }
 
-/** How far one network's history is final. */
+/** A final block of one network, and the ledger after it: how far its history is looked at. */
 export interface Confirmed {
   network: string;
   block: string;
+  hash: Buffer;
   /** Sequence of the last final event; 0 when there is none. */
   sequence: string;
+  head: Buffer;
 }
 
 export interface IntegrityRow {
@@ -65,7 +56,8 @@ export interface IntegrityRow {
   checkpointSequence: string | null;
 }
 
-const COLUMNS = `e.network, e.sequence, e.block_number AS "blockNumber", e.block_hash AS "blockHash", e.block_time::float8 AS "blockTime",
+/** Of `mirror.emr_event e`, as an EventRow. */
+export const EVENT_COLUMNS = `e.network, e.sequence, e.block_number AS "blockNumber", e.block_hash AS "blockHash", e.block_time::float8 AS "blockTime",
   e.log_index AS "logIndex", e.transaction_hash AS "transactionHash", e.type, e.record_id AS "recordId",
   e.record_sequence AS "recordSequence", e.hospital::float8 AS hospital, e.actor, e.request_id AS "requestId", e.operation, e.outcome,
   e.purpose, e.topics, e.data`;
@@ -83,12 +75,45 @@ export class AuditStore {
 
   confirmed(): Promise<Confirmed[]> {
     return this.dataSource.query(
-      `SELECT u.network, u.final_number AS block, coalesce(
-         (SELECT e.sequence FROM mirror.emr_event e WHERE e.network = u.network AND e.block_number <= u.final_number
-          ORDER BY e.sequence DESC LIMIT 1), 0)::text AS sequence
-       FROM mirror.cursor u WHERE u.network = ANY($1) ORDER BY u.network`,
+      `SELECT u.network, u.final_number AS block, b.hash, b.sequence, b.head
+       FROM mirror.cursor u JOIN mirror.block b ON b.network = u.network AND b.number = u.final_number
+       WHERE u.network = ANY($1) ORDER BY u.network`,
       [this.#networks],
     );
+  }
+
+  /** The blocks of `snapshot` as they are now; shorter when a reorganisation replaced one. */
+  standing(snapshot: readonly Pick<Confirmed, 'network' | 'block' | 'hash'>[]): Promise<Confirmed[]> {
+    return this.dataSource.query(
+      `SELECT b.network, b.number AS block, b.hash, b.sequence, b.head FROM mirror.block b
+       JOIN unnest($1::text[], $2::bigint[], $3::bytea[]) AS s(network, number, hash) USING (network, number, hash)
+       WHERE b.network = ANY($4) ORDER BY b.network`,
+      [
+        snapshot.map(({ network }) => network),
+        snapshot.map(({ block }) => block),
+        snapshot.map(({ hash }) => hash),
+        this.#networks,
+      ],
+    );
+  }
+
+  /** The ledger's head before the event with this sequence, which has to be the first of its block. */
+  async headBefore(network: string, sequence: string): Promise<Buffer | undefined> {
+    const rows: { head: Buffer }[] = await this.dataSource.query(
+      `SELECT b.head FROM mirror.emr_event e JOIN mirror.block b ON b.network = e.network AND b.number < e.block_number
+       WHERE e.network = $1 AND e.sequence = $2 ORDER BY b.number DESC LIMIT 1`,
+      [network, sequence],
+    );
+    return rows[0]?.head;
+  }
+
+  async recordsOfPatient(identifierIndex: Buffer): Promise<Buffer[]> {
+    const rows: { recordId: Buffer }[] = await this.dataSource.query(
+      `SELECT pr.record_id AS "recordId" FROM gateway.patient_record pr JOIN gateway.patient p ON p.id = pr.patient_id
+       WHERE p.identifier_index = $1 ORDER BY 1`,
+      [identifierIndex],
+    );
+    return rows.map(({ recordId }) => recordId);
   }
 
   /**
@@ -115,24 +140,10 @@ export class AuditStore {
     if (ranges.length === 0) return Promise.resolve([]);
     const values: unknown[] = [limit];
     const value = (it: unknown) => `$${values.push(it)}`;
-    const conditions: string[] = [];
-    if (filter.recordId) conditions.push(`e.record_id = ${value(filter.recordId)}`);
-    if (filter.identifierIndex) {
-      conditions.push(`e.record_id IN (SELECT pr.record_id FROM gateway.patient_record pr
-        JOIN gateway.patient p ON p.id = pr.patient_id WHERE p.identifier_index = ${value(filter.identifierIndex)})`);
-    }
-    if (filter.account) {
-      conditions.push(`e.record_id IN (SELECT pr.record_id FROM gateway.patient_record pr
-        JOIN gateway.patient_account pa USING (patient_id) WHERE pa.account_index = ${value(filter.account)})`);
-    }
-    if (filter.actor) conditions.push(`e.actor = ${value(filter.actor)}`);
-    if (filter.type) conditions.push(`e.type = ${value(filter.type)}`);
-    if (filter.denied !== undefined) conditions.push(filter.denied ? 'e.outcome <> 0' : 'e.outcome = 0');
-    if (filter.purpose !== undefined) conditions.push(`e.purpose = ${value(filter.purpose)}`);
-    const further = conditions.map((condition) => ` AND ${condition}`).join('');
+    const further = filterSql(filter, value);
     // One walk along the primary key per network, merged.
     const perNetwork = ranges.map(
-      ({ network, from, to }) => `(SELECT ${COLUMNS} FROM mirror.emr_event e WHERE e.network = ${value(network)}
+      ({ network, from, to }) => `(SELECT ${EVENT_COLUMNS} FROM mirror.emr_event e WHERE e.network = ${value(network)}
         AND e.sequence >= ${value(from.toString())} AND e.sequence < ${value(to.toString())}${further}
         ORDER BY e.sequence DESC LIMIT $1)`,
     );
@@ -144,9 +155,15 @@ export class AuditStore {
   }
 
   /** Events of one network after a sequence, through another one, oldest first. @param types null: all */
-  after(network: string, sequence: string, through: string, types: string[] | null, limit: number): Promise<EventRow[]> {
+  after(
+    network: string,
+    sequence: string,
+    through: string,
+    types: string[] | null,
+    limit: number,
+  ): Promise<EventRow[]> {
     return this.dataSource.query(
-      `SELECT ${COLUMNS} FROM mirror.emr_event e WHERE e.network = $1 AND e.sequence > $2 AND e.sequence <= $3
+      `SELECT ${EVENT_COLUMNS} FROM mirror.emr_event e WHERE e.network = $1 AND e.sequence > $2 AND e.sequence <= $3
          AND ($4::text[] IS NULL OR e.type = ANY($4)) ORDER BY e.sequence LIMIT $5`,
       [network, sequence, through, types, limit],
     );
@@ -155,7 +172,7 @@ export class AuditStore {
   /** A final event. */
   async event(network: string, sequence: string): Promise<EventRow | undefined> {
     const rows: EventRow[] = await this.dataSource.query(
-      `SELECT ${COLUMNS} FROM mirror.emr_event e JOIN mirror.cursor u ON u.network = e.network
+      `SELECT ${EVENT_COLUMNS} FROM mirror.emr_event e JOIN mirror.cursor u ON u.network = e.network
        WHERE e.network = $1 AND e.sequence = $2 AND e.block_number <= u.final_number`,
       [network, sequence],
     );

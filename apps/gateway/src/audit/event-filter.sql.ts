@@ -1,0 +1,46 @@
+export interface EventFilter {
+  recordId?: Buffer;
+  /** Any of these records. */
+  recordIds?: Buffer[];
+  /** Records of the patient with this blind index. */
+  identifierIndex?: Buffer;
+  /** Records of the patient whose log-in has this blind index. */
+  account?: Buffer;
+  actor?: Buffer;
+  /** Address of an actor that is registered as a device. */
+  device?: Buffer;
+  type?: string;
+  denied?: boolean;
+  purpose?: number;
+}
+
+/** The role bit of a device (libs/contracts/src/operations.ts). */
+const DEVICE = 16;
+
+/**
+ * SQL that narrows `mirror.emr_event e`, each condition with ` AND ` before it.
+ * @param value adds a parameter and gives its placeholder
+ */
+export function filterSql(filter: EventFilter, value: (it: unknown) => string): string {
+  const conditions: string[] = [];
+  if (filter.recordId) conditions.push(`e.record_id = ${value(filter.recordId)}`);
+  if (filter.recordIds) conditions.push(`e.record_id = ANY(${value(filter.recordIds)}::bytea[])`);
+  if (filter.identifierIndex) {
+    conditions.push(`e.record_id IN (SELECT pr.record_id FROM gateway.patient_record pr
+      JOIN gateway.patient p ON p.id = pr.patient_id WHERE p.identifier_index = ${value(filter.identifierIndex)})`);
+  }
+  if (filter.account) {
+    conditions.push(`e.record_id IN (SELECT pr.record_id FROM gateway.patient_record pr
+      JOIN gateway.patient_account pa USING (patient_id) WHERE pa.account_index = ${value(filter.account)})`);
+  }
+  if (filter.actor) conditions.push(`e.actor = ${value(filter.actor)}`);
+  if (filter.device) {
+    const device = value(filter.device);
+    conditions.push(`e.actor = ${device}
+      AND EXISTS (SELECT FROM mirror.actor d WHERE d.address = ${device} AND d.network = e.network AND d.roles & ${DEVICE} <> 0)`);
+  }
+  if (filter.type) conditions.push(`e.type = ${value(filter.type)}`);
+  if (filter.denied !== undefined) conditions.push(filter.denied ? 'e.outcome <> 0' : 'e.outcome = 0');
+  if (filter.purpose !== undefined) conditions.push(`e.purpose = ${value(filter.purpose)}`);
+  return conditions.map((condition) => ` AND ${condition}`).join('');
+}
