@@ -24,7 +24,7 @@ Ends with one line: N passed, N failed, and N skipped where something was. What 
   bench: {
     summary: 'measurements',
     usage: `npm run bench -- NAME [options]
-  NAME            gateway, latency
+  NAME            export, gateway, latency
   --json FILE     write the figures as JSON too`,
   },
   chaos: {
