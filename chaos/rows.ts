@@ -28,6 +28,6 @@ export const ROWS: { row: number; event: string; elsewhere?: string }[] = [
   {
     row: 26,
     event: 'transfer saga, a gateway killed',
-    elsewhere: 'test/e2e/transfer-crash.e2e.spec.ts: three kills in a transfer, not these runs',
+    elsewhere: 'TRANSFER_ROUNDS=8 vitest run --project e2e test/e2e/transfer-crash, not these runs',
   },
 ];

@@ -6,6 +6,8 @@ import type { GatewayEnv } from '../../apps/gateway/src/gateway.env.js';
 import { Metrics } from '../../apps/gateway/src/management/metrics.js';
 import { WritePathMetrics } from '../../apps/gateway/src/management/write-path.metrics.js';
 import type { WritePathStore } from '../../apps/gateway/src/management/write-path.store.js';
+import { WebhooksMetrics } from '../../apps/gateway/src/webhooks/webhooks.metrics.js';
+import type { WebhooksStore } from '../../apps/gateway/src/webhooks/webhooks.store.js';
 import { IndexerMetrics } from '../../apps/indexer/src/health/metrics.js';
 import type { Submission } from '../../libs/chain-client/src/submission/submission.js';
 
@@ -27,6 +29,7 @@ const pages = readdirSync(join(root, 'docs/runbook')).filter((file) => file !== 
 function metrics(): Map<string, string[]> {
   const gateway = new Metrics();
   new WritePathMetrics({} as WritePathStore, {} as Submission, {} as GatewayEnv, gateway);
+  new WebhooksMetrics({} as WebhooksStore, gateway);
   const indexer = new IndexerMetrics();
   indexer.observe([]);
   const all = [gateway.registry, indexer.registry].flatMap((registry) => registry.getMetricsAsArray());
@@ -123,19 +126,21 @@ describe('the runbook', () => {
   });
 
   it('names only routes that the gateway has', () => {
-    const controllers = ['signers', 'operations', 'audit', 'hospitals', 'peers'].map((feature) =>
+    const controllers = ['signers', 'operations', 'audit', 'hospitals', 'peers', 'webhooks'].map((feature) =>
       read(`apps/gateway/src/${feature}/${feature}.controller.ts`),
     );
     const routes = controllers.flatMap((source) => {
       const base = /@Controller\('([^']+)'\)/.exec(source)![1]!;
-      return [...source.matchAll(/@(Get|Post)\((?:'([^']*)')?\)/g)].map(
+      return [...source.matchAll(/@(Get|Post|Delete)\((?:'([^']*)')?\)/g)].map(
         ([, method, path]) => `${method!.toUpperCase()} /${[base, path].filter(Boolean).join('/')}`,
       );
     });
     const shape = (route: string) => route.replace(/(\/)(\d+|<[a-z]+>|\{[a-z]+\}|:[a-z]+)/g, '$1:x');
     const known = new Set(routes.map(shape));
     for (const page of [...pages, 'README.md']) {
-      for (const [, method, path] of read(`docs/runbook/${page}`).matchAll(/\b(GET|POST) (\/v1\/[^\s`'’,;)]+)/g)) {
+      for (const [, method, path] of read(`docs/runbook/${page}`).matchAll(
+        /\b(GET|POST|DELETE) (\/v1\/[^\s`'’,;)]+)/g,
+      )) {
         expect([...known], page).toContain(shape(`${method} ${path}`));
       }
     }

@@ -6,6 +6,7 @@ import { AccessLogModule } from './access-log.module.js';
 import { AuditController } from './audit.controller.js';
 import { AuditService } from './audit.service.js';
 import { AuditStore } from './audit.store.js';
+import { EventFeed } from './event-feed.service.js';
 import { ExportController } from './export.controller.js';
 import { ExportService } from './export.service.js';
 import { ExportStore } from './export.store.js';
@@ -17,7 +18,16 @@ import { ProofStore } from './proof.store.js';
 @Module({
   imports: [AccessLogModule, EmrsModule, NetworksModule, PolicyModule],
   controllers: [AuditController, ExportController, ProofController],
-  providers: [AuditService, AuditStore, ExportService, ExportStore, HistoryService, ProofService, ProofStore],
-  exports: [AuditStore],
+  providers: [
+    AuditService,
+    AuditStore,
+    EventFeed,
+    ExportService,
+    ExportStore,
+    HistoryService,
+    ProofService,
+    ProofStore,
+  ],
+  exports: [EventFeed],
 })
 export class AuditModule {}

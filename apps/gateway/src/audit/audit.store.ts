@@ -154,18 +154,18 @@ export class AuditStore {
     );
   }
 
-  /** Events of one network after a sequence, through another one, oldest first. @param types null: all */
+  /** Events of one network after a sequence, through another one, oldest first. @param types undefined: all */
   after(
     network: string,
     sequence: string,
     through: string,
-    types: string[] | null,
+    types: string[] | undefined,
     limit: number,
   ): Promise<EventRow[]> {
     return this.dataSource.query(
       `SELECT ${EVENT_COLUMNS} FROM mirror.emr_event e WHERE e.network = $1 AND e.sequence > $2 AND e.sequence <= $3
          AND ($4::text[] IS NULL OR e.type = ANY($4)) ORDER BY e.sequence LIMIT $5`,
-      [network, sequence, through, types, limit],
+      [network, sequence, through, types ?? null, limit],
     );
   }
 

@@ -2,8 +2,7 @@ import { type BeforeApplicationShutdown, Inject, Injectable, type OnApplicationB
 import type { Logger } from '../../../../libs/platform/src/logger.js';
 import { signRequest } from '../../../../libs/vault/src/http-signatures.js';
 import { Vault } from '../../../../libs/vault/src/vault.js';
-import { AuditStore } from '../audit/audit.store.js';
-import { presentEvent } from '../audit/event.presenter.js';
+import { EventFeed } from '../audit/event-feed.service.js';
 import { LOGGER } from '../core.tokens.js';
 import { GATEWAY_ENV, type GatewayEnv } from '../gateway.env.js';
 import { type DueWebhook, WebhooksStore } from './webhooks.store.js';
@@ -32,7 +31,7 @@ export class WebhookDeliveries implements OnApplicationBootstrap, BeforeApplicat
 
   constructor(
     private readonly store: WebhooksStore,
-    private readonly events: AuditStore,
+    private readonly events: EventFeed,
     private readonly vault: Vault,
     @Inject(GATEWAY_ENV) private readonly env: Pick<GatewayEnv, 'HOSPITAL_ID' | 'WORKER'>,
     @Inject(LOGGER) private readonly logger: Logger,
@@ -76,9 +75,9 @@ export class WebhookDeliveries implements OnApplicationBootstrap, BeforeApplicat
       for (const { network, sequence, final } of owed) {
         if (this.#stopping.signal.aborted) return this.store.rest(webhook.id, 0);
         pages += 1;
-        const events = await this.events.after(network, sequence, final, webhook.types, PAGE);
+        const events = await this.events.after(network, sequence, final, webhook.types ?? undefined, PAGE);
         if (events.length > 0) {
-          const failure = await this.#post(webhook, { webhookId: webhook.id, events: events.map(presentEvent) });
+          const failure = await this.#post(webhook, { webhookId: webhook.id, events });
           if (failure !== undefined) return this.store.failed(webhook.id, failure);
         }
         const through = events.length < PAGE ? final : events[events.length - 1]!.sequence;
