@@ -52,6 +52,22 @@ Ends with 0 when nothing was lost, doubled, stuck or taken back. docs/failure-ma
     usage: `npm run migrate -- [--url URL]
   --url URL       connection of the database's owner (default: DATABASE_URL of the environment)`,
   },
+  'indexer:rebuild': {
+    summary: 'make the mirror anew from the chain, compare it with the live one, switch',
+    usage: `npm run indexer:rebuild -- [options]
+Reads every block again beside the running indexer, checks it, and writes a second mirror (schema mirror_rebuild). Then compares the
+two byte by byte. Ends with 0 when they are equal, with 1 and the first rows that differ when they are not. Started again, it goes on.
+  --switch              put the rebuilt mirror in the live one's place when they are equal; the indexer goes on by itself
+  --accept-differences  with --switch: also when they are not (the live mirror is damaged, the chain is right)
+  --compare-only        build nothing new: bring what was rebuilt to where the live mirror is, and compare
+  --partition-by WHAT   month or none: how the rebuilt mirror keeps its events (default: as the live one)
+  --fresh               throw away what an earlier run left, and begin anew
+  --drop-old            remove the mirror that an earlier --switch replaced (schema mirror_old), and end
+  --drop-rebuilt        remove what was rebuilt (schema mirror_rebuild), and end
+  --state DIR           of a hospital started with npm start: where it keeps its state (default .emr, unless DATABASE_URL is set)
+  --hospital a|b        which of the two (default: both, one after the other)
+Environment, in place of --state: DATABASE_URL (of the database's owner), NETWORKS_FILE (the indexer's).`,
+  },
   provision: {
     summary: 'secrets, keys and network files for docker-compose.yml',
     usage: `npm run provision -- hospital --dir DIR --id N --slug NAME --peer-url URL [--issuer URL --jwks-uri URL]

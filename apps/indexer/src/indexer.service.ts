@@ -3,7 +3,7 @@ import type { DataSource } from 'typeorm';
 import { connectRpc, type RpcTransport } from '../../../libs/chain-client/src/rpc/transport.js';
 import { createDataSource } from '../../../libs/database/src/data-source.js';
 import { createFailpoint } from '../../../libs/platform/src/failpoint.js';
-import { type NetworksConfig, networkOf } from '../../../libs/platform/src/networks.js';
+import { followedNetworks, type NetworksConfig } from '../../../libs/platform/src/networks.js';
 import type { MirrorFailpoint } from './commit/postgres.mirror.js';
 import { NetworkRunner } from './follow/network.runner.js';
 import type { NetworkState } from './follow/network.state.js';
@@ -26,8 +26,7 @@ export class IndexerService implements OnApplicationBootstrap, OnApplicationShut
   private running: Promise<unknown> = Promise.resolve();
 
   constructor(databaseUrl: string, config: NetworksConfig, metrics: IndexerMetrics, failpoint?: string) {
-    // One chain may carry both tiers: it is followed once.
-    const networks = [...new Set([networkOf(config, 'local'), networkOf(config, 'global')])];
+    const networks = followedNetworks(config);
     this.dataSource = createDataSource({
       url: databaseUrl,
       applicationName: 'emr-indexer',

@@ -80,3 +80,8 @@ export function networkOf(config: NetworksConfig, tierOrName: string): NetworkCo
   if (!network) throw new RangeError(`no network is called ${name}`);
   return network;
 }
+
+/** The networks a hospital's indexer follows. One chain may carry both tiers: it is followed once. */
+export function followedNetworks(config: NetworksConfig): NetworkConfig[] {
+  return [...new Set([networkOf(config, 'local'), networkOf(config, 'global')])];
+}
