@@ -6,6 +6,7 @@ import type { Key, Projection } from '../project/projection.js';
 import { projections } from '../project/projections.js';
 import { Projector } from '../project/projector.js';
 import type { FoldedBlock, LedgerState } from '../verify/ledger.fold.js';
+import { EventPartitions } from './event-partitions.js';
 import type { Extension, Mirror, MirrorState, Replacement } from './mirror.js';
 import {
   blockRow,
@@ -37,6 +38,7 @@ const CHECKPOINT_EVENTS = 1_000n;
 /** The mirror of one network in Postgres, on the connection that holds the lead. */
 export class PostgresMirror implements Mirror {
   private readonly projector: Projector;
+  private readonly partitions: EventPartitions;
   private state: MirrorState | undefined;
   private nextCheckpoint = 0n;
 
@@ -47,6 +49,7 @@ export class PostgresMirror implements Mirror {
     private readonly epoch: bigint,
     private readonly failpoint: (name: MirrorFailpoint) => void = () => undefined,
   ) {
+    this.partitions = new EventPartitions(client);
     this.projector = new Projector(projections, (projection, keys) => this.loadRows(projection, keys));
   }
 
@@ -58,6 +61,7 @@ export class PostgresMirror implements Mirror {
     const row = rows[0];
     if (!row) throw new Error(`The mirror has no cursor for the network ${this.network.name}.`);
     this.projector.forget();
+    await this.partitions.load();
     this.state = {
       tip: { number: BigInt(row.number), hash: row.hash },
       finalNumber: BigInt(row.final_number),
@@ -111,6 +115,7 @@ export class PostgresMirror implements Mirror {
       this.state = state;
     } catch (error) {
       await this.client.query('ROLLBACK').catch(() => undefined);
+      this.partitions.forget();
       this.projector.forget();
       throw error;
     }
@@ -158,6 +163,7 @@ export class PostgresMirror implements Mirror {
   private async write(parent: Position, { blocks, finalNumber }: Extension): Promise<MirrorState> {
     const last = blocks.at(-1) as FoldedBlock;
     const events = blocks.flatMap((block) => block.events);
+    await this.partitions.cover(events);
     const builder = new StatementBuilder(this.network.name)
       .insert(blockTable, blocks.map(blockRow))
       .insert(inclusionTable, blocks.flatMap(inclusionRows))
@@ -174,6 +180,7 @@ export class PostgresMirror implements Mirror {
       parentHash: parent.hash,
       ...tip,
       finalNumber,
+      sequenceBefore: last.state.sequence - BigInt(events.length),
       ...last.state,
     };
     this.failpoint('before-mirror-commit');

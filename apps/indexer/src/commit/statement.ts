@@ -19,6 +19,8 @@ export interface CursorMove {
   number: bigint;
   hash: Buffer;
   finalNumber: bigint;
+  /** What the events of this commit follow on: the cursor must say so, or sequences would be missing or double. */
+  sequenceBefore: bigint;
   sequence: bigint;
   head: Buffer;
 }
@@ -89,6 +91,7 @@ function cursorClause(move: CursorMove, bind: Bind): string {
     final_number = ${bind(move.finalNumber.toString(), 'bigint')}, sequence = ${bind(move.sequence.toString(), 'bigint')},
     head = ${bind(move.head, 'bytea')}, stopped_reason = NULL
   WHERE network = $1::text AND hash = ${bind(move.parentHash, 'bytea')} AND epoch = ${bind(move.epoch.toString(), 'bigint')}
+    AND sequence = ${bind(move.sequenceBefore.toString(), 'bigint')}
   RETURNING 1)`;
 }
 
