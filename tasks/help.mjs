@@ -25,6 +25,7 @@ Ends with one line: N passed, N failed, and N skipped where something was. What 
     summary: 'measurements',
     usage: `npm run bench -- NAME [options]
   NAME            export, gateway, latency
+  NAME            gateway, latency, audit
   --json FILE     write the figures as JSON too`,
   },
   chaos: {
@@ -60,7 +61,8 @@ two byte by byte. Ends with 0 when they are equal, with 1 and the first rows tha
   --switch              put the rebuilt mirror in the live one's place when they are equal; the indexer goes on by itself
   --accept-differences  with --switch: also when they are not (the live mirror is damaged, the chain is right)
   --compare-only        build nothing new: bring what was rebuilt to where the live mirror is, and compare
-  --partition-by WHAT   month or none: how the rebuilt mirror keeps its events (default: as the live one)
+  --partition-by WHAT   month or none: how the rebuilt mirror keeps its events (default: as the live one,
+                        and by month from MIRROR_PARTITION_EVENTS events on, 20 million)
   --fresh               throw away what an earlier run left, and begin anew
   --drop-old            remove the mirror that an earlier --switch replaced (schema mirror_old), and end
   --drop-rebuilt        remove what was rebuilt (schema mirror_rebuild), and end

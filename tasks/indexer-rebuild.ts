@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
+import { indexerEnv } from '../apps/indexer/src/indexer.env.js';
 import type { TableComparison } from '../apps/indexer/src/rebuild/comparison.js';
 import type { RebuildProgress } from '../apps/indexer/src/rebuild/network.rebuild.js';
 import {
@@ -96,6 +97,7 @@ async function rebuild(target: Target, options: ReturnType<typeof parse>, signal
   const progress = new ProgressLines();
   const common: RebuildOptions = {
     ...{ databaseUrl: target.ownerUrl, networks, fresh, partitioning, signal, say },
+    partitionFrom: parseEnv(indexerEnv.pick({ MIRROR_PARTITION_EVENTS: true }), process.env).MIRROR_PARTITION_EVENTS,
     onProgress: (step) => progress.note(step),
     onTable: sayTable,
   };

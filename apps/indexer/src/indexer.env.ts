@@ -8,6 +8,8 @@ export const indexerEnv = z.object({
   HOST: z.string().default('127.0.0.1'),
   MANAGEMENT_PORT: z.coerce.number().int().min(0).max(65_535),
   LOG_LEVEL: z.enum(['error', 'warn', 'info', 'debug']).default('info'),
+  /** Events from which on the mirror is better kept by month: the log says so, and a rebuild does so. */
+  MIRROR_PARTITION_EVENTS: z.coerce.number().int().min(1).default(20_000_000),
   /** Chaos runs only: where this process ends itself (libs/platform/src/failpoint.ts). */
   FAILPOINT: z.string().optional(),
 });

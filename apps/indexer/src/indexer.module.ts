@@ -17,7 +17,10 @@ export function indexerModule(env: IndexerEnv): DynamicModule {
         provide: IndexerService,
         inject: [IndexerMetrics],
         useFactory: (metrics: IndexerMetrics) =>
-          new IndexerService(env.DATABASE_URL, readNetworks(env.NETWORKS_FILE), metrics, env.FAILPOINT),
+          new IndexerService(env.DATABASE_URL, readNetworks(env.NETWORKS_FILE), metrics, {
+            failpoint: env.FAILPOINT,
+            partitionEvents: env.MIRROR_PARTITION_EVENTS,
+          }),
       },
     ],
   };

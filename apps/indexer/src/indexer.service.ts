@@ -4,6 +4,7 @@ import { connectRpc, type RpcTransport } from '../../../libs/chain-client/src/rp
 import { createDataSource } from '../../../libs/database/src/data-source.js';
 import { createFailpoint } from '../../../libs/platform/src/failpoint.js';
 import { followedNetworks, type NetworksConfig } from '../../../libs/platform/src/networks.js';
+import { partitionAdvice } from './commit/partition-advice.js';
 import type { MirrorFailpoint } from './commit/postgres.mirror.js';
 import { NetworkRunner } from './follow/network.runner.js';
 import type { NetworkState } from './follow/network.state.js';
@@ -25,7 +26,13 @@ export class IndexerService implements OnApplicationBootstrap, OnApplicationShut
   private readonly runners: NetworkRunner[];
   private running: Promise<unknown> = Promise.resolve();
 
-  constructor(databaseUrl: string, config: NetworksConfig, metrics: IndexerMetrics, failpoint?: string) {
+  /** @param settings FAILPOINT and MIRROR_PARTITION_EVENTS of the environment */
+  constructor(
+    databaseUrl: string,
+    config: NetworksConfig,
+    metrics: IndexerMetrics,
+    private readonly settings: { failpoint?: string | undefined; partitionEvents?: number } = {},
+  ) {
     const networks = followedNetworks(config);
     this.dataSource = createDataSource({
       url: databaseUrl,
@@ -34,7 +41,7 @@ export class IndexerService implements OnApplicationBootstrap, OnApplicationShut
       poolSize: networks.length + 1,
       onPoolError: (error) => this.log.warn(`The database connection was lost: ${error.message}`),
     });
-    const reached = createFailpoint<MirrorFailpoint>(failpoint);
+    const reached = createFailpoint<MirrorFailpoint>(settings.failpoint);
     this.runners = networks.map((network) => {
       const rpc = connectRpc(network.rpc);
       this.transports.push(rpc);
@@ -76,7 +83,14 @@ export class IndexerService implements OnApplicationBootstrap, OnApplicationShut
   private async run(): Promise<void> {
     const { signal } = this.stopping;
     await this.connectDatabase(signal);
+    void this.advise();
     await Promise.all(this.runners.map((runner) => runner.run(signal)));
+  }
+
+  /** A database that fails is reported by who needs it. */
+  private async advise(): Promise<void> {
+    const advice = await partitionAdvice(this.dataSource, this.settings.partitionEvents).catch(() => undefined);
+    if (advice) this.log.warn(advice);
   }
 
   private async connectDatabase(signal: AbortSignal): Promise<void> {

@@ -20,8 +20,10 @@ export interface RebuildOptions {
   networks: readonly NetworkConfig[];
   /** Throw away what an earlier rebuild left. */
   fresh?: boolean;
-  /** Undefined: as the live mirror, or as what is being gone on with. */
+  /** Undefined: as the live mirror, but by month from `partitionFrom` events on. */
   partitioning?: Partitioning | undefined;
+  /** Events from which on they are kept by month; undefined: however many there are, it isn't asked. */
+  partitionFrom?: number | undefined;
   signal: AbortSignal;
   onProgress?: (progress: RebuildProgress) => void;
   onTable?: (comparison: TableComparison) => void;
@@ -210,10 +212,17 @@ export class MirrorRebuild {
   }
 
   private async make(): Promise<void> {
-    const { partitioning } = this.options;
     await inTransaction(this.dataSource, async (query) => {
-      await copyStructure(query, LIVE, REBUILT, partitioning ?? (await partitioningOf(query, LIVE)));
+      const partitioning = this.options.partitioning ?? (await this.fittingPartitioning(query));
+      if (partitioning === 'month') this.options.say('events are kept by month');
+      await copyStructure(query, LIVE, REBUILT, partitioning);
     });
+  }
+
+  private async fittingPartitioning(query: Query): Promise<Partitioning> {
+    const [row] = await query<{ events: string }>(`SELECT coalesce(sum(sequence), 0) AS events FROM ${LIVE}.cursor`);
+    const many = Number(row?.events) >= (this.options.partitionFrom ?? Number.POSITIVE_INFINITY);
+    return many ? 'month' : partitioningOf(query, LIVE);
   }
 
   private isOutdated(): Promise<boolean> {
