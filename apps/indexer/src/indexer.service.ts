@@ -4,6 +4,7 @@ import { connectRpc, type RpcTransport } from '../../../libs/chain-client/src/rp
 import { createDataSource } from '../../../libs/database/src/data-source.js';
 import { createFailpoint } from '../../../libs/platform/src/failpoint.js';
 import { followedNetworks, type NetworksConfig } from '../../../libs/platform/src/networks.js';
+import { mirrorDamage } from './commit/mirror-damage.js';
 import { partitionAdvice } from './commit/partition-advice.js';
 import type { MirrorFailpoint } from './commit/postgres.mirror.js';
 import { NetworkRunner } from './follow/network.runner.js';
@@ -16,6 +17,8 @@ export interface Health {
   status: 'starting' | 'ready' | 'standby' | 'degraded';
   networks: Record<string, unknown>;
 }
+
+const LOOK_AFTER_MS = 3_600_000;
 
 /** Follows the hospital's networks from start to shutdown of the process. */
 export class IndexerService implements OnApplicationBootstrap, OnApplicationShutdown {
@@ -30,7 +33,7 @@ export class IndexerService implements OnApplicationBootstrap, OnApplicationShut
   constructor(
     databaseUrl: string,
     config: NetworksConfig,
-    metrics: IndexerMetrics,
+    private readonly metrics: IndexerMetrics,
     private readonly settings: { failpoint?: string | undefined; partitionEvents?: number } = {},
   ) {
     const networks = followedNetworks(config);
@@ -83,14 +86,23 @@ export class IndexerService implements OnApplicationBootstrap, OnApplicationShut
   private async run(): Promise<void> {
     const { signal } = this.stopping;
     await this.connectDatabase(signal);
-    void this.advise();
+    void this.lookAfter();
+    const again = setInterval(() => void this.lookAfter(), LOOK_AFTER_MS);
+    signal.addEventListener('abort', () => clearInterval(again));
     await Promise.all(this.runners.map((runner) => runner.run(signal)));
   }
 
-  /** A database that fails is reported by who needs it. */
-  private async advise(): Promise<void> {
-    const advice = await partitionAdvice(this.dataSource, this.settings.partitionEvents).catch(() => undefined);
-    if (advice) this.log.warn(advice);
+  /** Says what no commit would notice. A database that fails is reported by who needs it. */
+  private async lookAfter(): Promise<void> {
+    try {
+      const damage = await mirrorDamage(this.dataSource);
+      this.metrics.onDamage(damage.length);
+      for (const line of damage) this.log.error(`ALARM: ${line}`);
+      const advice = await partitionAdvice(this.dataSource, this.settings.partitionEvents);
+      if (advice) this.log.warn(advice);
+    } catch (error) {
+      this.log.debug(`The mirror could not be looked after: ${(error as Error).message}`);
+    }
   }
 
   private async connectDatabase(signal: AbortSignal): Promise<void> {

@@ -8,11 +8,13 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { Operation } from '../../../libs/contracts/src/operations.js';
 import { parameters } from '../../../libs/contracts/src/parameters.js';
+import { createDataSource } from '../../../libs/database/src/data-source.js';
 import { queryOf } from '../../../libs/database/src/transaction.js';
 import { followedNetworks, readNetworks } from '../../../libs/platform/src/networks.js';
 import { run as task } from '../../../tasks/indexer-rebuild.js';
 import { startTestChain, type TestChain } from '../../../test/stack/chain.js';
 import { freshDatabase, type TestDatabase } from '../../../test/stack/database.js';
+import { mirrorDamage } from '../src/commit/mirror-damage.js';
 import { type Comparison, dropLeftover, MirrorRebuild } from '../src/rebuild/rebuild.js';
 import { structureOf } from '../src/rebuild/structure.js';
 import { chainEvents, mirroredEvents } from './chain-oracle.js';
@@ -244,7 +246,7 @@ describe('npm run indexer:rebuild', () => {
     try {
       const blocked = await runTask('--switch');
       expect(blocked).toMatchObject({ code: 1, last: expect.stringMatching(/mirror_old .* --drop-old/) });
-      expect(await runTask('--drop-old')).toEqual({ code: 0, last: 'The schema mirror_old is removed.' });
+      expect(await runTask('--drop-old')).toMatchObject({ code: 0, last: 'The schema mirror_old is removed.' });
       expect(await runTask('--compare-only')).toMatchObject({
         code: 1,
         last: expect.stringMatching(/Nothing has been rebuilt/),
@@ -301,7 +303,42 @@ describe('npm run indexer:rebuild', () => {
   });
 });
 
-async function runTask(...args: string[]): Promise<{ code: number; last: string | undefined }> {
+describe('a mirror that stands beside the chain', () => {
+  it('is told from a whole one by the indexer, compared as far as it can be, and replaced', async () => {
+    vi.stubEnv('DATABASE_URL', database.ownerUrl);
+    vi.stubEnv('NETWORKS_FILE', networksFile);
+    const dataSource = createDataSource({ url: database.mirrorUrl, applicationName: 'emr-rebuild-test', poolSize: 1 });
+    await dataSource.initialize();
+    try {
+      expect(await mirrorDamage(dataSource)).toEqual([]);
+      await indexer.stop();
+      const { rows } = await sql.query<{ number: string }>(
+        `WITH gone AS (DELETE FROM mirror.block WHERE number > (SELECT max(number) - 3 FROM mirror.block) RETURNING number)
+         UPDATE mirror.cursor SET hash = sha256(hash) RETURNING number`,
+      );
+      expect(await mirrorDamage(dataSource)).toEqual([
+        expect.stringMatching(/The mirror of local contradicts itself at block/),
+      ]);
+      const different = await runTask();
+      const common = Number(rows[0]?.number) - 3;
+      expect(different.code).toBe(1);
+      expect(different.lines.join('\n')).toMatch(
+        new RegExp(`not on the node's chain; histories are compared through block ${common}, states are not`),
+      );
+      expect((await runTask('--switch', '--accept-differences')).code).toBe(0);
+      await indexer.start();
+      await load.mined(load.queries(3));
+      await caughtUp();
+      expect(await mirrorDamage(dataSource)).toEqual([]);
+      expect(await mirroredEvents(sql)).toEqual(await chainEvents(load, chain.contract));
+    } finally {
+      await dataSource.destroy();
+      vi.unstubAllEnvs();
+    }
+  });
+});
+
+async function runTask(...args: string[]): Promise<{ code: number; last: string | undefined; lines: string[] }> {
   const lines: string[] = [];
   const [out, err] = [process.stdout, process.stderr].map((stream) =>
     vi.spyOn(stream, 'write').mockImplementation((text) => {
@@ -311,7 +348,7 @@ async function runTask(...args: string[]): Promise<{ code: number; last: string 
   );
   try {
     const code = await task(args);
-    return { code, last: lines.at(-1) };
+    return { code, last: lines.at(-1), lines };
   } finally {
     out?.mockRestore();
     err?.mockRestore();

@@ -13,6 +13,7 @@ import type { AuditEvent, AuditPage, AuditQuery, AuditSearch, Integrity } from '
 import { AuditStore, type Confirmed, type EventRow, type SequenceRange } from './audit.store.js';
 import { presentEvent } from './event.presenter.js';
 import type { EventFilter } from './event-filter.sql.js';
+import type { PatientFilter } from './patient-records.sql.js';
 
 export const EVENT_LIST = 'audit-events';
 /**
@@ -74,10 +75,15 @@ export class AuditService {
     };
   }
 
-  /** All that is final now and fits the query; a patient's identifier is turned into the records it has now. */
+  /**
+   * All that is final now and fits the query; a patient's identifier is turned into the records it has now.
+   * @throws ProblemError FORBIDDEN for whom only their own records concern
+   */
   async scopeOf(caller: Caller, query: Omit<AuditSearch, 'limit' | 'cursor'>): Promise<EventScope> {
     const confirmed = await this.store.confirmed();
-    const { identifierIndex, ...filter } = this.#filterOf(caller, query);
+    const { identifierIndex, account, ...filter } = this.#filterOf(caller, query);
+    // A patient's own events are read page by page, where the records are joined.
+    if (account) throw new ProblemError('FORBIDDEN');
     const records = identifierIndex && (await this.store.recordsOfPatient(identifierIndex));
     return {
       confirmed,
@@ -131,7 +137,7 @@ export class AuditService {
     return this.records.accountIndex(caller.issuer, caller.subject);
   }
 
-  #filterOf(caller: Caller, query: Omit<AuditSearch, 'limit' | 'cursor'>): EventFilter {
+  #filterOf(caller: Caller, query: Omit<AuditSearch, 'limit' | 'cursor'>): EventFilter & PatientFilter {
     const account = this.#accountOf(caller);
     const identifier = query.patient?.identifier;
     return {

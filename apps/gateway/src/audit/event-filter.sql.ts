@@ -2,10 +2,6 @@ export interface EventFilter {
   recordId?: Buffer;
   /** Any of these records. */
   recordIds?: Buffer[];
-  /** Records of the patient with this blind index. */
-  identifierIndex?: Buffer;
-  /** Records of the patient whose log-in has this blind index. */
-  account?: Buffer;
   actor?: Buffer;
   /** Address of an actor that is registered as a device. */
   device?: Buffer;
@@ -18,21 +14,14 @@ export interface EventFilter {
 const DEVICE = 16;
 
 /**
- * SQL that narrows `mirror.emr_event e`, each condition with ` AND ` before it.
+ * SQL that narrows `mirror.emr_event e`, each condition with ` AND ` before it; all but the patient, whose records are joined
+ * (patient-records.sql.ts).
  * @param value adds a parameter and gives its placeholder
  */
 export function filterSql(filter: EventFilter, value: (it: unknown) => string): string {
   const conditions: string[] = [];
   if (filter.recordId) conditions.push(`e.record_id = ${value(filter.recordId)}`);
   if (filter.recordIds) conditions.push(`e.record_id = ANY(${value(filter.recordIds)}::bytea[])`);
-  if (filter.identifierIndex) {
-    conditions.push(`e.record_id IN (SELECT pr.record_id FROM gateway.patient_record pr
-      JOIN gateway.patient p ON p.id = pr.patient_id WHERE p.identifier_index = ${value(filter.identifierIndex)})`);
-  }
-  if (filter.account) {
-    conditions.push(`e.record_id IN (SELECT pr.record_id FROM gateway.patient_record pr
-      JOIN gateway.patient_account pa USING (patient_id) WHERE pa.account_index = ${value(filter.account)})`);
-  }
   if (filter.actor) conditions.push(`e.actor = ${value(filter.actor)}`);
   if (filter.device) {
     const device = value(filter.device);

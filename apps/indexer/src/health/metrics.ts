@@ -31,6 +31,12 @@ export class IndexerMetrics {
     registers: [this.registry],
   });
 
+  private readonly damaged = new Gauge({
+    name: 'emr_indexer_damaged_networks',
+    help: 'Networks whose mirror contradicts itself: rows were changed by something other than the indexer',
+    registers: [this.registry],
+  });
+
   constructor() {
     collectDefaultMetrics({ register: this.registry });
   }
@@ -68,6 +74,10 @@ export class IndexerMetrics {
       blocks.reduce((sum, { events }) => sum + events.length, 0),
     );
     this.commitSeconds.observe({ network }, seconds);
+  }
+
+  onDamage(networks: number): void {
+    this.damaged.set(networks);
   }
 
   onReorganisation(network: string): void {
