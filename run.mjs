@@ -22,9 +22,6 @@ import { TASKS } from './tasks/help.mjs';
 const ROOT = dirname(fileURLToPath(import.meta.url));
 const NODE_NEEDED = [20, 19];
 
-/** The file of a task: `indexer:rebuild` is in tasks/indexer-rebuild.ts. */
-const fileOf = (task) => `dist/tasks/${task.replace(':', '-')}.js`;
-
 /** Tasks that must be able to report or repair a tree that doesn't compile. */
 const TOLERANT = new Set(['check', 'contracts']);
 
@@ -269,7 +266,8 @@ async function build(task, state) {
   removeOrphans('dist');
   if (code === 0) return writeFileSync(state.stamps.build, state.wanted.build);
   rmSync(state.stamps.build, { force: true });
-  if (!TOLERANT.has(task) || !existsSync(join(ROOT, fileOf(task)))) throw new Error('the sources do not compile');
+  if (!TOLERANT.has(task) || !existsSync(join(ROOT, 'dist/tasks', `${task}.js`)))
+    throw new Error('the sources do not compile');
   say('the sources do not compile; going on, because this task reports it');
 }
 
@@ -330,7 +328,7 @@ async function main([task, ...args]) {
   process.once('SIGINT', stop).once('SIGTERM', stop).once('SIGHUP', stop);
   await prepare(task);
   process.off('SIGINT', stop).off('SIGTERM', stop).off('SIGHUP', stop); // the task has its own ways to end
-  const { run } = await import(pathToFileURL(join(ROOT, fileOf(task))).href);
+  const { run } = await import(pathToFileURL(join(ROOT, 'dist/tasks', `${task}.js`)).href);
   return (await run(args)) ?? 0;
 }
 

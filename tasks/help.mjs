@@ -53,7 +53,7 @@ Ends with 0 when nothing was lost, doubled, stuck or taken back. docs/failure-ma
     usage: `npm run migrate -- [--url URL]
   --url URL       connection of the database's owner (default: DATABASE_URL of the environment)`,
   },
-  'indexer:rebuild': {
+  'indexer-rebuild': {
     summary: 'make the mirror anew from the chain, compare it with the live one, switch',
     usage: `npm run indexer:rebuild -- [options]
 Reads every block again beside the running indexer, checks it, and writes a second mirror (schema mirror_rebuild). Then compares the

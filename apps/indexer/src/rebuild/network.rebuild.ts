@@ -96,7 +96,9 @@ export class NetworkRebuild {
         if (state.tip.hash.equals(target.hash)) reached.abort();
       },
       onReorganisation: () => undefined,
-      onFinal: (number) => this.mirror.checkpoint(number),
+      onFinal: async (number) => {
+        await this.mirror.checkpoint(number);
+      },
     });
     signal.throwIfAborted();
   }

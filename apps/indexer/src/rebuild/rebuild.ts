@@ -175,6 +175,7 @@ export class MirrorRebuild {
         await this.follow(rebuild, at);
       } catch (error) {
         if (at !== undefined && !(last && error instanceof TargetGoneError)) throw error;
+        await this.follow(rebuild, await rebuild.chainHead());
         through = await commonBlock(this.query, name);
         remarks.push(
           `${name}: the live mirror stands on ${at ? `block ${at.number}, which is not on the node's chain` : 'no block at all'}; ` +
