@@ -8,7 +8,7 @@ import { NETWORKS, values } from './mirror.js';
 /** One way to ask the store, and how many rows it may take up for it. */
 export interface AuditQuery {
   name: string;
-  ask(store: AuditStore): Promise<unknown>;
+  ask(on: DataSource): Promise<unknown>;
   /** Rows its scans may read; 'whole': it is there to look at everything, by an index alone. */
   bound: number | 'whole' | 'smallest-filter';
   /** Of a search: what it narrows by. */
@@ -22,7 +22,7 @@ export const PAGE = 51;
 /** A page's rows for each network, twice over for what is read beside them (a bitmap and its table, the outer side of a join). */
 const PAGE_BOUND = 4 * PAGE * NETWORKS.length;
 
-export function storeOn(dataSource: DataSource): AuditStore {
+function storeOn(dataSource: DataSource): AuditStore {
   // The store reads nothing of the networks but their names.
   return new AuditStore(dataSource, { networks: NETWORKS.map((name) => ({ name })) } as NetworksConfig);
 }
@@ -44,15 +44,15 @@ const filterValues: FilterValues = {
 export function auditQueries(rows: number): AuditQuery[] {
   const local = Math.floor(rows * 0.8);
   const methods: { [K in keyof AuditStore]: Omit<AuditQuery, 'name'>[] } = {
-    confirmed: [{ ask: (store) => store.confirmed(), bound: 20 }],
+    confirmed: [{ ask: (on) => storeOn(on).confirmed(), bound: 20 }],
     firstSequenceAt: [
-      { ask: (store) => store.firstSequenceAt('local', 1_740_000_000, BigInt(local)), bound: 4 },
-      { ask: (store) => store.firstSequenceAt('local', 9_740_000_000, BigInt(local)), bound: 4 },
+      { ask: (on) => storeOn(on).firstSequenceAt('local', 1_740_000_000, BigInt(local)), bound: 4 },
+      { ask: (on) => storeOn(on).firstSequenceAt('local', 9_740_000_000, BigInt(local)), bound: 4 },
     ],
-    event: [{ ask: (store) => store.event('local', `${Math.floor(local / 2)}`), bound: 20 }],
-    isOfAccount: [{ ask: (store) => store.isOfAccount(values.busyRecord, values.account(0)), bound: 20 }],
-    integrity: [{ ask: (store) => store.integrity(), bound: 'whole' }],
-    gaps: [{ ask: (store) => store.gaps('local', `${local}`), bound: 'whole' }],
+    event: [{ ask: (on) => storeOn(on).event('local', `${Math.floor(local / 2)}`), bound: 20 }],
+    isOfAccount: [{ ask: (on) => storeOn(on).isOfAccount(values.busyRecord, values.account(0)), bound: 20 }],
+    integrity: [{ ask: (on) => storeOn(on).integrity(), bound: 'whole' }],
+    gaps: [{ ask: (on) => storeOn(on).gaps('local', `${local}`), bound: 'whole' }],
     events: searches(rows),
   };
   return Object.entries(methods).flatMap(([method, uses]) =>
@@ -85,7 +85,7 @@ function searches(rows: number): Omit<AuditQuery, 'name'>[] {
     { network: 'local', from: BigInt(Math.floor(shares.local / 2)), to: BigInt(Math.floor(shares.local * 0.54)) },
   ];
   const search = (filter: EventFilter, ranges: SequenceRange[], bound: AuditQuery['bound']) => ({
-    ask: (store: AuditStore) => store.events(ranges, filter, PAGE),
+    ask: (on: DataSource) => storeOn(on).events(ranges, filter, PAGE),
     ...{ bound, filter, month: ranges === month },
   });
   return [

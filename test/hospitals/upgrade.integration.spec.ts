@@ -9,6 +9,7 @@ import { type Hospitals, startHospitals } from './hospitals.js';
 
 /** Rows of tables that a day's work may leave empty, as they would have been written at the time. */
 const RARE: Record<string, string> = {
+  'gateway.access_log': `(1, now(), '\\x24', NULL, 'search', NULL, NULL, '{"found": 1}')`,
   'gateway.app_user': `('clinician.y', '$argon2id$x', '{clinician}', false, now())`,
   'gateway.used_jti': `('\\x01', now() + interval '1 hour')`,
   'gateway.content': `('ct_1', '\\x02', '\\x03', 'application/fhir+json', 3, '\\x04', '\\x05', now(), now() + interval '1 hour')`,

@@ -2,7 +2,7 @@ import type { DataSource } from 'typeorm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { fillMirror } from '../../../../bench/audit/mirror.js';
 import { explain, type Plan, recording, type Sent } from '../../../../bench/audit/plans.js';
-import { type AuditQuery, auditQueries, rowsAllowed, storeOn } from '../../../../bench/audit/queries.js';
+import { type AuditQuery, auditQueries, rowsAllowed } from '../../../../bench/audit/queries.js';
 import { createDataSource } from '../../../../libs/database/src/data-source.js';
 import { freshDatabase, type TestDatabase } from '../../../../test/stack/database.js';
 
@@ -25,7 +25,7 @@ afterAll(async () => {
 
 async function plansOf(query: AuditQuery): Promise<Plan[]> {
   const sent: Sent[] = [];
-  await query.ask(storeOn(recording(dataSource, sent)));
+  await query.ask(recording(dataSource, sent));
   const distinct = [...new Map(sent.map((statement) => [statement.sql, statement])).values()];
   expect(distinct.length, query.name).toBeGreaterThan(0);
   const plans = [];
