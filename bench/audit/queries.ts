@@ -5,6 +5,9 @@ import type { PatientFilter } from '../../apps/gateway/src/audit/patient-records
 import type { NetworksConfig } from '../../libs/platform/src/networks.js';
 import { NETWORKS, values } from './mirror.js';
 
+/** `recordIds` is for exports alone, which read all they find. */
+type Filter = Omit<EventFilter, 'recordIds'> & PatientFilter;
+
 /** One way to ask the store, and how many rows it may take up for it. */
 export interface AuditQuery {
   name: string;
@@ -12,7 +15,7 @@ export interface AuditQuery {
   /** Rows its scans may read; 'whole': it is there to look at everything, by an index alone. */
   bound: number | 'whole' | 'smallest-filter';
   /** Of a search: what it narrows by. */
-  filter?: EventFilter;
+  filter?: Filter;
   /** Of a search: over a month of one network, and not over all there is. */
   month?: boolean;
 }
@@ -27,7 +30,7 @@ function storeOn(dataSource: DataSource): AuditStore {
   return new AuditStore(dataSource, { networks: NETWORKS.map((name) => ({ name })) } as NetworksConfig);
 }
 
-type FilterValues = { [K in keyof Required<EventFilter>]: NonNullable<EventFilter[K]>[] };
+type FilterValues = { [K in keyof Required<Filter>]: NonNullable<Filter[K]>[] };
 
 /** For every field of the filter what is common and what is rare: a field added to the store must be added here to compile. */
 const filterValues: FilterValues = {
@@ -35,6 +38,7 @@ const filterValues: FilterValues = {
   identifierIndex: [values.patient(0), values.patient(1)],
   account: [values.account(0), values.account(1)],
   actor: [values.device, values.retired, values.actor(7)],
+  device: [values.device],
   type: ['RecordQueried', 'RecordAmended', 'AccessDenied', 'TransferProposed', 'HospitalRegistered', 'RecordFrozen'],
   denied: [true, false],
   purpose: [1, 2, 5, 9],
@@ -50,6 +54,16 @@ export function auditQueries(rows: number): AuditQuery[] {
       { ask: (on) => storeOn(on).firstSequenceAt('local', 9_740_000_000, BigInt(local)), bound: 4 },
     ],
     event: [{ ask: (on) => storeOn(on).event('local', `${Math.floor(local / 2)}`), bound: 20 }],
+    after: [
+      { ask: (on) => storeOn(on).after('local', `${Math.floor(local / 2)}`, `${local}`, undefined, 100), bound: 200 },
+      // What is rare is looked for through what lies between.
+      { ask: (on) => storeOn(on).after('local', `${local - 1_000}`, `${local}`, ['RecordFrozen'], 100), bound: 2_100 },
+    ],
+    standing: [
+      { ask: (on) => storeOn(on).standing([{ network: 'local', block: '1000', hash: Buffer.alloc(32) }]), bound: 20 },
+    ],
+    headBefore: [{ ask: (on) => storeOn(on).headBefore('local', `${Math.floor(local / 2)}`), bound: 20 }],
+    recordsOfPatient: [{ ask: (on) => storeOn(on).recordsOfPatient(values.patient(0)), bound: 20 }],
     isOfAccount: [{ ask: (on) => storeOn(on).isOfAccount(values.busyRecord, values.account(0)), bound: 20 }],
     integrity: [{ ask: (on) => storeOn(on).integrity(), bound: 'whole' }],
     gaps: [{ ask: (on) => storeOn(on).gaps('local', `${local}`), bound: 'whole' }],
@@ -71,20 +85,20 @@ export function auditQueries(rows: number): AuditQuery[] {
 
 /** Every single filter, every two of them together, and all at once; over all time, and over a month of one network. */
 function searches(rows: number): Omit<AuditQuery, 'name'>[] {
-  const keys = Object.keys(filterValues) as (keyof EventFilter)[];
-  const single = keys.flatMap((key) => filterValues[key].map((value): EventFilter => ({ [key]: value })));
+  const keys = Object.keys(filterValues) as (keyof Filter)[];
+  const single = keys.flatMap((key) => filterValues[key].map((value): Filter => ({ [key]: value })));
   const pairs = single.flatMap((one, index) =>
     single
       .slice(index + 1)
       .flatMap((other) => (Object.keys(one)[0] === Object.keys(other)[0] ? [] : [{ ...one, ...other }])),
   );
-  const everything = Object.fromEntries(keys.map((key) => [key, filterValues[key][0]])) as EventFilter;
+  const everything = Object.fromEntries(keys.map((key) => [key, filterValues[key][0]])) as Filter;
   const shares = { local: Math.floor(rows * 0.8), global: rows - Math.floor(rows * 0.8) };
   const all = NETWORKS.map((network): SequenceRange => ({ network, from: 1n, to: BigInt(shares[network] + 1) }));
   const month: SequenceRange[] = [
     { network: 'local', from: BigInt(Math.floor(shares.local / 2)), to: BigInt(Math.floor(shares.local * 0.54)) },
   ];
-  const search = (filter: EventFilter, ranges: SequenceRange[], bound: AuditQuery['bound']) => ({
+  const search = (filter: Filter, ranges: SequenceRange[], bound: AuditQuery['bound']) => ({
     ask: (on: DataSource) => storeOn(on).events(ranges, filter, PAGE),
     ...{ bound, filter, month: ranges === month },
   });
@@ -97,11 +111,11 @@ function searches(rows: number): Omit<AuditQuery, 'name'>[] {
 }
 
 /** A patient has two records here: a page of each is read, and the patient's own rows. */
-function boundOf(filter: EventFilter): number {
+function boundOf(filter: Filter): number {
   return filter.identifierIndex || filter.account ? 3 * PAGE_BOUND : PAGE_BOUND;
 }
 
-function nameOf(filter: EventFilter): string {
+function nameOf(filter: Filter): string {
   const text = Object.entries(filter).map(([key, value]) => {
     return `${key}=${Buffer.isBuffer(value) ? value.toString().replace(/\.+$/, '') : value}`;
   });
@@ -119,14 +133,14 @@ export async function rowsAllowed(dataSource: DataSource, { bound, filter }: Aud
   const { identifierIndex, account, ...others } = filter ?? {};
   const narrowing = identifierIndex || account ? { identifierIndex, account } : others;
   const given = Object.entries(narrowing).filter(([, value]) => value !== undefined);
-  const sizes = await Promise.all(given.map(([key, value]) => sizeOf(dataSource, { [key]: value } as EventFilter)));
+  const sizes = await Promise.all(given.map(([key, value]) => sizeOf(dataSource, { [key]: value } as Filter)));
   return PAGE_BOUND * 3 + 2 * Math.min(...sizes);
 }
 
 const counted = new Map<string, number>();
 
 /** How many events one filter alone leaves. */
-async function sizeOf(dataSource: DataSource, filter: EventFilter): Promise<number> {
+async function sizeOf(dataSource: DataSource, filter: Filter): Promise<number> {
   const known = counted.get(nameOf(filter));
   if (known !== undefined) return known;
   const sent: { sql: string; values: unknown[] }[] = [];

@@ -101,8 +101,9 @@ export class AuditStore {
   /** The ledger's head before the event with this sequence, which has to be the first of its block. */
   async headBefore(network: string, sequence: string): Promise<Buffer | undefined> {
     const rows: { head: Buffer }[] = await this.dataSource.query(
-      `SELECT b.head FROM mirror.emr_event e JOIN mirror.block b ON b.network = e.network AND b.number < e.block_number
-       WHERE e.network = $1 AND e.sequence = $2 ORDER BY b.number DESC LIMIT 1`,
+      `SELECT b.head FROM mirror.emr_event e CROSS JOIN LATERAL (
+         SELECT b.head FROM mirror.block b WHERE b.network = $1 AND b.number < e.block_number ORDER BY b.number DESC LIMIT 1) b
+       WHERE e.network = $1 AND e.sequence = $2`,
       [network, sequence],
     );
     return rows[0]?.head;
