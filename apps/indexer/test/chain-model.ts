@@ -8,6 +8,7 @@ import type {
   FetchedReceipt,
   FetchedTransaction,
   Head,
+  Position,
   Watch,
 } from '../src/follow/chain-source.js';
 import { LedgerModel, type Random } from './ledger-model.js';
@@ -140,7 +141,7 @@ export class ModelSource implements ChainSource {
     return this.canonical[Number(number)]?.fetched.hash;
   }
 
-  async blockByHash(hash: Buffer): Promise<FetchedBlock | undefined> {
+  async blockByHash({ hash }: Position): Promise<FetchedBlock | undefined> {
     await this.latency();
     const block = this.known.get(hash.toString('hex'));
     return block && this.random.chance(95) ? this.lie(block.fetched) : undefined;

@@ -66,8 +66,6 @@ export class MemoryMirror implements Mirror {
     await this.extend({ blocks, finalNumber });
   }
 
-  async noteStop(): Promise<void> {}
-
   get events(): PlacedEvent[] {
     return this.blocks.flatMap(({ events }) => events);
   }

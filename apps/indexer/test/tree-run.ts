@@ -25,7 +25,6 @@ export function mortal(mirror: Mirror, random: Random, percent: number): Mirror 
     ledgerAt: (number) => mirror.ledgerAt(number),
     extend: (extension: Extension) => dying(() => mirror.extend(extension)),
     reorganise: (replacement: Replacement) => dying(() => mirror.reorganise(replacement)),
-    noteStop: (reason) => mirror.noteStop(reason),
   };
 }
 

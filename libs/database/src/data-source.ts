@@ -7,6 +7,7 @@ import { AssignedTransactions1003 } from './migrations/1003-assigned-transaction
 import { OperatorTools1004 } from './migrations/1004-operator-tools.js';
 import { WritePathSpeed1005 } from './migrations/1005-write-path-speed.js';
 import { NodeReader1006 } from './migrations/1006-node-reader.js';
+import { MirrorIncidents1007 } from './migrations/1007-mirror-incidents.js';
 import { AuditExports1010 } from './migrations/1010-audit-exports.js';
 import { AuditAtVolume1009 } from './migrations/1009-audit-at-volume.js';
 import { Webhooks1014 } from './migrations/1014-webhooks.js';
@@ -50,6 +51,7 @@ export function createDataSource(settings: DataSourceSettings): DataSource {
       OperatorTools1004,
       WritePathSpeed1005,
       NodeReader1006,
+      MirrorIncidents1007,
       AuditExports1010,
       AuditAtVolume1009,
       Webhooks1014,

@@ -31,6 +31,4 @@ export interface Mirror {
   extend(extension: Extension): Promise<void>;
   /** Sets the orphans aside, writes the replacement, moves the tip: wholly or not at all. */
   reorganise(replacement: Replacement): Promise<void>;
-  /** Notes why this network is no longer followed. */
-  noteStop(reason: string): Promise<void>;
 }

@@ -147,14 +147,6 @@ export class PostgresMirror implements Mirror {
     );
   }
 
-  async noteStop(reason: string): Promise<void> {
-    await this.client.query('UPDATE cursor SET stopped_reason = $3 WHERE network = $1 AND epoch = $2', [
-      this.network.name,
-      this.epoch.toString(),
-      reason,
-    ]);
-  }
-
   private get current(): MirrorState {
     if (!this.state) throw new Error('The mirror is written before it was loaded.');
     return this.state;

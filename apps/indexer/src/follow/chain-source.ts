@@ -48,8 +48,8 @@ export interface ChainSource {
   head(): Promise<Head>;
   /** Hash of the node's canonical block; undefined when it has none of that number. */
   hashAt(number: bigint): Promise<Buffer | undefined>;
-  /** Undefined when the node doesn't know the block (any more). */
-  blockByHash(hash: Buffer): Promise<FetchedBlock | undefined>;
+  /** The block of that hash; undefined when the node doesn't know it (any more). */
+  blockByHash(position: Position): Promise<FetchedBlock | undefined>;
   /** Canonical blocks `from` to `to`, both included; ends early where the node has no more. They need not link if the chain moves meanwhile. */
   blocksByNumber(from: bigint, to: bigint): Promise<FetchedBlock[]>;
   /** Tells each new head. `onGap` says that heads may have been missed. */

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { VerifiedBlock } from '../verify/block.verifier.js';
 import type { ChainSource, FetchedBlock, Head, Position } from './chain-source.js';
 import { Prefetch } from './prefetch.js';
-import { BeyondFinalityError, type Progress } from './progress.js';
+import { BeyondFinalityError, type Progress, WithheldError } from './progress.js';
 
 export interface FollowerOptions {
   /** A block is final when tip − block + 1 ≥ this. */
@@ -11,11 +11,15 @@ export interface FollowerOptions {
   pollMs?: number;
   /** Told the node's head whenever it is heard of. */
   onHead?: (head: Head) => void;
+  /** Told when nothing is left to do: the node's head is the tip, or below it on the same chain. */
+  onLevel?: () => void;
 }
 
 /** Blocks that a reorganisation's commit brings along at most; the rest follows as usual. */
 const REPLACEMENT_BLOCKS = 128;
 const SETTLE_MS = 25;
+/** How often in a row a node may name a head and give nothing that leads there. Chains that move settle in one or two. */
+const MOST_SETTLING = 40;
 
 /** Follows one chain from a stored tip: yields what happened since, then what happens. It reads only; committing is the consumer's. */
 export class Follower {
@@ -29,7 +33,8 @@ export class Follower {
 
   /**
    * Ends when the signal is aborted.
-   * @throws MismatchError or BeyondFinalityError when a person must look; RpcError and others when trying again may help
+   * @throws MismatchError or BeyondFinalityError when the node can't be believed; WithheldError, RpcError and others when trying again may
+   *   help
    */
   async *follow(start: { tip: Position; finalNumber: bigint }, signal: AbortSignal): AsyncGenerator<Progress> {
     let { tip, finalNumber } = start;
@@ -42,6 +47,7 @@ export class Follower {
     signal.addEventListener('abort', stop);
     try {
       let target = await news.start();
+      let settling = 0;
       while (!signal.aborted) {
         target = news.latest() ?? target;
         if (prefetch.empty) {
@@ -56,6 +62,7 @@ export class Follower {
             const last = blocks.at(-1) as VerifiedBlock;
             const final = this.finalAfter(last.number, finalNumber);
             yield { type: 'block', blocks, finalNumber: final };
+            settling = 0;
             tip = { number: last.number, hash: last.hash };
             if (final > finalNumber) {
               finalNumber = final;
@@ -70,19 +77,23 @@ export class Follower {
           target = await this.source.head();
         }
         if (await this.isStored(target, tip)) {
+          settling = 0;
+          this.options.onLevel?.();
           await news.next();
           continue;
         }
         const fork = await this.findFork(target, tip, finalNumber);
         if (fork === undefined) {
-          // The chain moved while it was looked at, or simply goes on.
+          // The chain moved while it was looked at, or simply goes on; or the node doesn't give what it says it has.
+          if (++settling > MOST_SETTLING) throw new WithheldError(tip, target);
+          if (settling > 1 || target.number <= tip.number) await sleep(SETTLE_MS);
           target = await this.source.head();
-          if (target.number <= tip.number) await sleep(SETTLE_MS);
           continue;
         }
         const last = fork.blocks.at(-1) as VerifiedBlock;
         const final = this.finalAfter(last.number, finalNumber);
         yield { type: 'reorganisation', ...fork, finalNumber: final };
+        settling = 0;
         tip = { number: last.number, hash: last.hash };
         prefetch.reset(tip);
         if (final > finalNumber) {
@@ -118,6 +129,7 @@ export class Follower {
     tip: Position,
     finalNumber: bigint,
   ): Promise<{ ancestor: Position; blocks: VerifiedBlock[] } | undefined> {
+    let above: Buffer | undefined;
     for (let number = lesser(target.number, tip.number); number >= 0n; number--) {
       const given = await this.source.hashAt(number);
       if (given === undefined) return undefined;
@@ -125,6 +137,7 @@ export class Follower {
       if (stored === undefined) throw new Error(`Block ${number} is not stored, though it is below the tip.`);
       if (!stored.equals(given)) {
         if (number <= finalNumber) throw new BeyondFinalityError(number, stored, given);
+        above = stored;
         continue;
       }
       if (number === tip.number) return undefined;
@@ -132,6 +145,8 @@ export class Follower {
       const to = lesser(target.number, number + BigInt(REPLACEMENT_BLOCKS));
       const fetched = await this.source.blocksByNumber(number + 1n, to);
       const blocks = linkedOn(ancestor, fetched.map(this.verify));
+      // Given is what is stored: only the hashes spoke of another block. Nothing is set aside on a word that no block stands behind.
+      if (above && blocks[0]?.hash.equals(above)) return undefined;
       // Partial: the chain moved again; what was fetched may be gone already.
       return blocks.length > 0 && blocks.length === fetched.length ? { ancestor, blocks } : undefined;
     }

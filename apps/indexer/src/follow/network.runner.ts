@@ -1,14 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DataSource } from 'typeorm';
 import type { NetworkConfig } from '../../../../libs/platform/src/networks.js';
-import { assertSameChain, openNetwork, ReplacedChainError } from '../commit/network.rows.js';
+import { type Incident, noteIncident, noteStop, openIncidents, resolveIncidents } from '../commit/incidents.js';
+import { assertSameChain, openNetwork } from '../commit/network.rows.js';
 import { type MirrorFailpoint, PostgresMirror } from '../commit/postgres.mirror.js';
 import type { IndexerMetrics } from '../health/metrics.js';
 import { Lead } from '../lead/lead.js';
 import { verifyBlock } from '../verify/block.verifier.js';
 import { MismatchError } from '../verify/mismatch.error.js';
+import { AskedSource } from './asked.source.js';
 import type { ChainSource, FetchedBlock } from './chain-source.js';
 import { consume } from './consume.js';
+import { incidentOf, mayPass, PATIENCE, type Patience } from './distrust.js';
 import { Follower } from './follower.js';
 import { NetworkState } from './network.state.js';
 import { BeyondFinalityError } from './progress.js';
@@ -25,38 +28,50 @@ export interface RunnerDependencies {
   metrics: IndexerMetrics;
   log: RunnerLog;
   failpoint?: (name: MirrorFailpoint) => void;
+  patience?: Patience;
 }
 
-const FIRST_DELAY_MS = 100;
-const LONGEST_DELAY_MS = 5_000;
-
-/** Follows one network for as long as the process lives: takes the lead, follows, and begins again after whatever may pass. */
+/**
+ * Follows one network for as long as the process lives: takes the lead, follows, and begins again after whatever may pass. A node that can't be
+ * believed stops the network with an alarm; it is still asked, and followed again once its answers fit what is stored.
+ */
 export class NetworkRunner {
   readonly state: NetworkState;
+  private readonly source: ChainSource;
+  private readonly patience: Patience;
+  /** Incidents since the last progress. */
+  private distrusted = 0;
+  /** Highest block with an open incident, −1 when it is about no block. */
+  private troubleAt: bigint | undefined;
 
   constructor(
     private readonly network: NetworkConfig,
     private readonly dependencies: RunnerDependencies,
   ) {
     this.state = new NetworkState(network);
+    this.source = new AskedSource(dependencies.source);
+    this.patience = dependencies.patience ?? PATIENCE;
   }
 
-  /** Resolves when stopped: by the signal, or for good because a person must look. Never rejects. */
+  /** Resolves when stopped by the signal. Never rejects. */
   async run(signal: AbortSignal): Promise<void> {
-    let delay = FIRST_DELAY_MS;
+    let delay = this.patience.firstMs;
     while (!signal.aborted) {
       try {
         await this.lead(signal, () => {
-          delay = FIRST_DELAY_MS;
+          delay = this.patience.firstMs;
         });
       } catch (error) {
         if (signal.aborted) return;
-        if (this.state.phase === 'stopped') return;
-        this.state.phase = 'connecting';
-        this.state.lastError = (error as Error).message;
-        this.dependencies.log.warn(`${this.network.name}: ${this.state.lastError} Trying again in ${delay} ms.`);
+        const { state } = this;
+        state.lastError = (error as Error).message;
+        if (state.phase === 'stopped') delay = this.patience.stoppedMs;
+        else {
+          state.phase = 'connecting';
+          this.dependencies.log.warn(`${this.network.name}: ${state.lastError} Trying again in ${delay} ms.`);
+        }
         await sleep(delay, undefined, { signal }).catch(() => undefined);
-        delay = Math.min(delay * 2, LONGEST_DELAY_MS);
+        delay = Math.min(delay * 2, this.patience.longestMs);
       }
     }
   }
@@ -65,6 +80,7 @@ export class NetworkRunner {
     const { dataSource, log } = this.dependencies;
     const lead = await Lead.acquire(dataSource, this.network.name, signal, () => {
       this.state.phase = 'standby';
+      this.state.stoppedReason = undefined;
       log.log(`${this.network.name}: another indexer leads; standing by.`);
     });
     try {
@@ -76,16 +92,17 @@ export class NetworkRunner {
   }
 
   private async follow(lead: Lead, signal: AbortSignal, onProgress: () => void): Promise<void> {
-    const { source, metrics, log, failpoint } = this.dependencies;
-    const { network, state } = this;
+    const { metrics, log, failpoint } = this.dependencies;
+    const { network, state, source } = this;
     let mirror: PostgresMirror | undefined;
     try {
       assertSameChain(network, await source.identity());
       const epoch = await openNetwork(lead.client, network, (number) => this.readBase(number));
       mirror = new PostgresMirror(lead.client, network, epoch, failpoint);
       const start = await mirror.load();
+      this.troubleAt = await openIncidents(lead.client, network.name);
       state.mirror = start;
-      state.phase = 'catching-up';
+      if (state.phase !== 'stopped') state.phase = 'catching-up';
       log.log(`${network.name}: leading, from block ${start.tip.number}, sequence ${start.ledger.sequence}.`);
       const writer = mirror;
       const follower = new Follower(source, this.verify, (number) => writer.hashAt(number), {
@@ -94,11 +111,13 @@ export class NetworkRunner {
           state.headNumber = number;
           this.notePhase();
         },
+        onLevel: () => this.settle(lead),
       });
       await consume(follower.follow(start, signal), mirror, start, {
         onCommit: (committed, blocks, seconds) => {
           state.mirror = committed;
           metrics.onCommit(network.name, blocks, seconds);
+          if (this.troubleAt !== undefined && committed.tip.number >= this.troubleAt) this.settle(lead);
           this.notePhase();
           onProgress();
         },
@@ -110,7 +129,8 @@ export class NetworkRunner {
         onFinal: (number) => writer.checkpoint(number),
       });
     } catch (error) {
-      if (mustStop(error)) await this.stop(error, mirror);
+      const incident = incidentOf(error);
+      if (incident) await this.note(incident, error, lead, mirror);
       throw error;
     }
   }
@@ -119,8 +139,16 @@ export class NetworkRunner {
     verifyBlock(block, { contract: this.network.contract, keepRaw: this.network.storeRawBlocks });
 
   private async readBase(number: bigint) {
-    const [block] = await this.dependencies.source.blocksByNumber(number, number);
+    const [block] = await this.source.blocksByNumber(number, number);
     if (!block) throw new Error(`The node of the network ${this.network.name} has no block ${number} yet.`);
+    const { genesisHash } = this.network;
+    if (number === 0n && !block.hash.equals(genesisHash)) {
+      throw new MismatchError(
+        number,
+        block.hash,
+        `the node gave it where 0x${genesisHash.toString('hex')} is genesis.`,
+      );
+    }
     return this.verify(block);
   }
 
@@ -134,19 +162,54 @@ export class NetworkRunner {
     }
   }
 
-  private async stop(error: Error, mirror: PostgresMirror | undefined): Promise<void> {
-    this.state.phase = 'stopped';
-    this.state.stoppedReason = error.message;
-    this.dependencies.log.error(`ALARM: the network ${this.network.name} is no longer followed. ${error.message}`);
+  /** The node's answers fit what is stored: an alarm that stood is over. */
+  private settle({ client }: Lead): void {
+    const { state, network } = this;
+    this.distrusted = 0;
+    if (state.phase !== 'stopped' && this.troubleAt === undefined) return;
+    this.troubleAt = undefined;
+    if (state.phase === 'stopped') {
+      state.phase = 'catching-up';
+      state.stoppedReason = undefined;
+    }
+    this.dependencies.log.warn(
+      `${network.name}: what the node says fits again; following from block ${state.mirror?.tip.number}.`,
+    );
+    resolveIncidents(client, network.name).catch((error: Error) => {
+      this.dependencies.log.error(`${network.name}: that the incident is over could not be stored. ${error.message}`);
+    });
+    this.notePhase();
+  }
+
+  /** Puts an incident on record, and raises the alarm unless it may have been an accident. */
+  private async note(
+    incident: Incident,
+    error: unknown,
+    lead: Lead,
+    mirror: PostgresMirror | undefined,
+  ): Promise<void> {
+    const { state, network } = this;
+    const { log, metrics } = this.dependencies;
+    const { detail } = incident;
+    state.mismatches++;
+    this.distrusted++;
+    metrics.onMismatch(network.name);
+    const stops = !mayPass(incident) || this.distrusted >= this.patience.tries;
+    if (stops && state.phase !== 'stopped') {
+      log.error(`ALARM: the network ${network.name} is no longer followed. ${detail}`);
+      state.phase = 'stopped';
+    } else if (!stops) {
+      log.error(
+        `${network.name}: the node's answer can't be believed (${this.distrusted} of ${this.patience.tries}). ${detail}`,
+      );
+    }
+    if (state.phase === 'stopped') state.stoppedReason = detail;
     try {
-      await mirror?.noteStop(error.message);
+      await noteIncident(lead.client, network.name, incident);
+      if (state.phase === 'stopped') await noteStop(lead.client, network.name, detail);
       if (error instanceof BeyondFinalityError) await mirror?.noteReplaced(error);
     } catch (cause) {
-      this.dependencies.log.error(`${this.network.name}: the reason could not be stored. ${(cause as Error).message}`);
+      log.error(`${network.name}: the incident could not be stored. ${(cause as Error).message}`);
     }
   }
-}
-
-function mustStop(error: unknown): error is Error {
-  return error instanceof MismatchError || error instanceof BeyondFinalityError || error instanceof ReplacedChainError;
 }

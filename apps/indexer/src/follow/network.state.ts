@@ -1,7 +1,10 @@
 import type { NetworkConfig } from '../../../../libs/platform/src/networks.js';
 import type { MirrorState } from '../commit/mirror.js';
 
-/** What a network's follower is doing. `stopped` lasts until a person has looked and restarted. */
+/**
+ * What a network's follower is doing. `stopped`: what the node says can't be believed. Nothing is mirrored and the alarm stands until the node
+ * is asked again, every so often, and its answers fit what is stored.
+ */
 export type Phase = 'connecting' | 'standby' | 'catching-up' | 'following' | 'stopped';
 
 /** What health and metrics tell of one network. */
@@ -13,6 +16,8 @@ export class NetworkState {
   /** Why the last try failed; undefined once it works again. */
   lastError: string | undefined;
   reorganisations = 0;
+  /** Answers of the node that contradicted themselves or what is stored, since this process started. */
+  mismatches = 0;
 
   constructor(readonly network: NetworkConfig) {}
 
@@ -35,6 +40,7 @@ export class NetworkState {
       headNumber: this.headNumber?.toString(),
       lag: this.lag?.toString(),
       reorganisations: this.reorganisations,
+      mismatches: this.mismatches,
       stoppedReason: this.stoppedReason,
       lastError: this.lastError,
     };

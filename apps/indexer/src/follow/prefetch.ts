@@ -44,7 +44,7 @@ export class Prefetch {
   announce(head: Head): void {
     if (!head.parentHash.equals(this.planned.hash) || this.orders.length >= ANNOUNCED_AHEAD) return;
     this.planned = head;
-    this.order(this.source.blockByHash(head.hash).then((block) => (block ? [block] : [])));
+    this.order(this.source.blockByHash(head).then((block) => (block ? [block] : [])));
   }
 
   /** Orders ranges up to `target`, as many as may be under way. */

@@ -25,3 +25,15 @@ export class BeyondFinalityError extends Error {
     );
   }
 }
+
+/** The node names a head and gives no block that leads there: it is repairing itself, has pruned its blocks, or keeps something back. */
+export class WithheldError extends Error {
+  override readonly name = 'WithheldError';
+
+  constructor(tip: Position, head: Position) {
+    super(
+      `The node says that its head is block ${head.number} (0x${head.hash.toString('hex')}) and gives nothing that leads there ` +
+        `from block ${tip.number} (0x${tip.hash.toString('hex')}): it does not serve block ${tip.number + 1n}, or its answers do not fit together.`,
+    );
+  }
+}

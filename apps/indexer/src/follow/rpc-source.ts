@@ -1,7 +1,7 @@
 import { RpcError } from '../../../../libs/chain-client/src/rpc/rpc.error.js';
 import type { RpcHead, RpcTransport } from '../../../../libs/chain-client/src/rpc/transport.js';
 import { toHex } from '../../../../libs/platform/src/bytes.js';
-import type { ChainSource, FetchedBlock, Head, Watch } from './chain-source.js';
+import type { ChainSource, FetchedBlock, Head, Position, Watch } from './chain-source.js';
 import { parseBlock, parseHead, type RpcBlock, type RpcReceipt } from './rpc-block.js';
 
 const METHOD_NOT_FOUND = -32601;
@@ -29,7 +29,7 @@ export class RpcSource implements ChainSource {
     return block === null ? undefined : parseHead(block).hash;
   }
 
-  async blockByHash(hash: Buffer): Promise<FetchedBlock | undefined> {
+  async blockByHash({ hash }: Position): Promise<FetchedBlock | undefined> {
     const id = toHex(hash);
     const block = { method: 'eth_getBlockByHash', params: [id, true] };
     if (!this.hasBlockReceipts) {

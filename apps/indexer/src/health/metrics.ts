@@ -30,6 +30,12 @@ export class IndexerMetrics {
     labelNames: ['network'],
     registers: [this.registry],
   });
+  private readonly mismatches = new Counter({
+    name: 'emr_indexer_mismatches_total',
+    help: 'Answers of the node that contradicted themselves or what is stored',
+    labelNames: ['network'],
+    registers: [this.registry],
+  });
 
   private readonly damaged = new Gauge({
     name: 'emr_indexer_damaged_networks',
@@ -62,8 +68,10 @@ export class IndexerMetrics {
       toNumber(mirror?.ledger.sequence),
     );
     gauge('emr_indexer_lag_blocks', 'Blocks the node has and the mirror has not', ({ lag }) => toNumber(lag));
-    gauge('emr_indexer_stopped', '1 when a network is no longer followed until a person looks', ({ phase }) =>
-      phase === 'stopped' ? 1 : 0,
+    gauge(
+      'emr_indexer_stopped',
+      '1 while a network is not followed because its node can not be believed',
+      ({ phase }) => (phase === 'stopped' ? 1 : 0),
     );
   }
 
@@ -82,6 +90,10 @@ export class IndexerMetrics {
 
   onReorganisation(network: string): void {
     this.reorganisations.inc({ network });
+  }
+
+  onMismatch(network: string): void {
+    this.mismatches.inc({ network });
   }
 }
 

@@ -65,7 +65,12 @@ export function verifyBlock(fetched: FetchedBlock, options: BlockVerifierOptions
   if (!keccak256(encodedHeader).equals(hash)) fail('its header has another hash.');
   if (fetched.receipts.length !== fetched.transactions.length) fail('it has not one receipt for each transaction.');
 
-  const encoded = fetched.transactions.map(encodeTransaction);
+  let encoded: Buffer[];
+  try {
+    encoded = fetched.transactions.map(encodeTransaction);
+  } catch (error) {
+    return fail(`${(error as Error).message}.`);
+  }
   if (!transactionsRoot(encoded).equals(header.transactionsRoot)) fail('its transactions have another root.');
   if (!receiptsRoot(fetched.receipts).equals(header.receiptsRoot)) fail('its receipts have another root.');
   if (!unionOfBlooms(fetched.receipts).equals(header.logsBloom)) fail('its bloom is not that of its receipts.');
