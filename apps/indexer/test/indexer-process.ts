@@ -55,7 +55,8 @@ export class IndexerProcess {
 
   constructor(private readonly env: { main: string; databaseUrl: string; networksFile: string }) {}
 
-  async start(): Promise<void> {
+  /** @param failpoint where it ends or pauses itself (libs/platform/src/failpoint.ts) */
+  async start(failpoint = ''): Promise<void> {
     this.port = await freePort();
     this.output = '';
     const child = spawn(process.execPath, [this.env.main], {
@@ -64,6 +65,7 @@ export class IndexerProcess {
         DATABASE_URL: this.env.databaseUrl,
         NETWORKS_FILE: this.env.networksFile,
         MANAGEMENT_PORT: `${this.port}`,
+        FAILPOINT: failpoint,
       },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -100,6 +102,16 @@ export class IndexerProcess {
 
   get pid(): number | undefined {
     return this.child?.pid;
+  }
+
+  /** SIGSTOP: it keeps its connections and does nothing. */
+  pause(): void {
+    this.child?.kill('SIGSTOP');
+  }
+
+  /** SIGCONT */
+  wake(): void {
+    this.child?.kill('SIGCONT');
   }
 
   kill(): Promise<void> {

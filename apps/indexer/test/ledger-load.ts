@@ -90,24 +90,36 @@ export class LedgerLoad {
 
   /** Sends one transaction. @returns its hash */
   async send(intents: Intent[]): Promise<string> {
-    if (this.nonce < 0n) this.nonce = await this.nextNonce();
-    const signed = signLegacyTransaction(
-      {
-        chainId: BigInt(this.target.chainId),
-        nonce: this.nonce++,
-        gasPrice: 0n,
-        gasLimit: BigInt(transactionGas(intents)),
-        to: fromHex(this.target.contract),
-        data: encodeExecute(intents),
-      },
-      this.target.relayerKey,
-    );
-    return this.rpc.request<string>('eth_sendRawTransaction', [toHex(signed.raw)]);
+    return this.rpc.request<string>('eth_sendRawTransaction', [toHex(await this.sign(intents))]);
+  }
+
+  /**
+   * One block of several transactions: the first nonce is sent last, so that none can be mined before all are there. A transaction without
+   * intents goes from the relayer to itself.
+   * @returns the block's number
+   */
+  async together(batches: Intent[][]): Promise<bigint> {
+    const raws: string[] = [];
+    for (const intents of batches) raws.push(toHex(await this.sign(intents)));
+    let first = '';
+    for (const raw of raws.reverse()) first = await this.rpc.request<string>('eth_sendRawTransaction', [raw]);
+    const number = await this.receiptOf(first, 30_000);
+    const block = await this.rpc.request<{ transactions: string[] }>('eth_getBlockByNumber', [
+      `0x${number.toString(16)}`,
+      false,
+    ]);
+    if (block.transactions.length !== batches.length) {
+      throw new Error(`block ${number} has ${block.transactions.length} of ${batches.length} transactions`);
+    }
+    return number;
   }
 
   /** Sends one transaction and waits for its receipt. @returns its block's number */
   async mined(intents: Intent[], timeoutMs = 30_000): Promise<bigint> {
-    const hash = await this.send(intents);
+    return this.receiptOf(await this.send(intents), timeoutMs);
+  }
+
+  private async receiptOf(hash: string, timeoutMs: number): Promise<bigint> {
     for (const deadline = Date.now() + timeoutMs; Date.now() < deadline; ) {
       const receipt = await this.rpc
         .request<{ blockNumber: string } | null>('eth_getTransactionReceipt', [hash])
@@ -129,6 +141,23 @@ export class LedgerLoad {
 
   close(): Promise<void> {
     return this.rpc.close();
+  }
+
+  private async sign(intents: Intent[]): Promise<Buffer> {
+    if (this.nonce < 0n) this.nonce = await this.nextNonce();
+    const { relayerKey, chainId, contract } = this.target;
+    const signed = signLegacyTransaction(
+      {
+        chainId: BigInt(chainId),
+        nonce: this.nonce++,
+        gasPrice: 0n,
+        gasLimit: intents.length > 0 ? BigInt(transactionGas(intents)) : 21_000n,
+        to: intents.length > 0 ? fromHex(contract) : addressOf(relayerKey),
+        data: intents.length > 0 ? encodeExecute(intents) : Buffer.alloc(0),
+      },
+      relayerKey,
+    );
+    return signed.raw;
   }
 
   private async nextNonce(): Promise<bigint> {

@@ -37,7 +37,7 @@ export interface TreeRun {
 }
 
 export function options() {
-  return { contract: modelContract(), keepRaw: true };
+  return { contract: modelContract(), keepRaw: true, proveSenders: false };
 }
 
 export function makeSource(seed: number): ModelSource {

@@ -36,6 +36,8 @@ export interface FetchedBlock {
   header: Header;
   transactions: readonly FetchedTransaction[];
   receipts: readonly FetchedReceipt[];
+  /** One of a range with very many transactions: history, whose senders are not worth a signature check each. */
+  bulk?: boolean;
 }
 
 export interface Watch {

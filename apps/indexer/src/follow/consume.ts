@@ -4,7 +4,7 @@ import { type FoldedBlock, foldBlock, type LedgerState } from '../verify/ledger.
 import type { Progress } from './progress.js';
 
 export interface ProgressHandlers {
-  onCommit(state: MirrorState, blocks: readonly FoldedBlock[], seconds: number): void;
+  onCommit(state: MirrorState, blocks: readonly FoldedBlock[], seconds: number): Promise<void> | void;
   onReorganisation(depth: bigint): void;
   onFinal(number: bigint): Promise<void> | void;
 }
@@ -22,7 +22,7 @@ export async function consume(
     await write();
     const last = blocks.at(-1) as FoldedBlock;
     state = { tip: { number: last.block.number, hash: last.block.hash }, finalNumber, ledger: last.state };
-    handlers.onCommit(state, blocks, (performance.now() - began) / 1000);
+    await handlers.onCommit(state, blocks, (performance.now() - began) / 1000);
   };
   for await (const step of progress) {
     switch (step.type) {

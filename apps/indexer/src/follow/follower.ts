@@ -12,7 +12,7 @@ export interface FollowerOptions {
   /** Told the node's head whenever it is heard of. */
   onHead?: (head: Head) => void;
   /** Told when nothing is left to do: the node's head is the tip, or below it on the same chain. */
-  onLevel?: () => void;
+  onLevel?: () => Promise<void>;
 }
 
 /** Blocks that a reorganisation's commit brings along at most; the rest follows as usual. */
@@ -78,7 +78,7 @@ export class Follower {
         }
         if (await this.isStored(target, tip)) {
           settling = 0;
-          this.options.onLevel?.();
+          await this.options.onLevel?.();
           await news.next();
           continue;
         }

@@ -114,10 +114,10 @@ export class NetworkRunner {
         onLevel: () => this.settle(lead),
       });
       await consume(follower.follow(start, signal), mirror, start, {
-        onCommit: (committed, blocks, seconds) => {
+        onCommit: async (committed, blocks, seconds) => {
           state.mirror = committed;
           metrics.onCommit(network.name, blocks, seconds);
-          if (this.troubleAt !== undefined && committed.tip.number >= this.troubleAt) this.settle(lead);
+          if (this.troubleAt !== undefined && committed.tip.number >= this.troubleAt) await this.settle(lead);
           this.notePhase();
           onProgress();
         },
@@ -136,7 +136,11 @@ export class NetworkRunner {
   }
 
   private readonly verify = (block: FetchedBlock) =>
-    verifyBlock(block, { contract: this.network.contract, keepRaw: this.network.storeRawBlocks });
+    verifyBlock(block, {
+      contract: this.network.contract,
+      keepRaw: this.network.storeRawBlocks,
+      proveSenders: !block.bulk,
+    });
 
   private async readBase(number: bigint) {
     const [block] = await this.source.blocksByNumber(number, number);
@@ -163,21 +167,17 @@ export class NetworkRunner {
   }
 
   /** The node's answers fit what is stored: an alarm that stood is over. */
-  private settle({ client }: Lead): void {
+  private async settle({ client }: Lead): Promise<void> {
     const { state, network } = this;
     this.distrusted = 0;
     if (state.phase !== 'stopped' && this.troubleAt === undefined) return;
+    await resolveIncidents(client, network.name);
     this.troubleAt = undefined;
-    if (state.phase === 'stopped') {
-      state.phase = 'catching-up';
-      state.stoppedReason = undefined;
-    }
+    if (state.phase === 'stopped') state.phase = 'catching-up';
+    state.stoppedReason = undefined;
     this.dependencies.log.warn(
-      `${network.name}: what the node says fits again; following from block ${state.mirror?.tip.number}.`,
+      `${network.name}: what the node says fits again, up to block ${state.mirror?.tip.number}.`,
     );
-    resolveIncidents(client, network.name).catch((error: Error) => {
-      this.dependencies.log.error(`${network.name}: that the incident is over could not be stored. ${error.message}`);
-    });
     this.notePhase();
   }
 
@@ -194,22 +194,23 @@ export class NetworkRunner {
     state.mismatches++;
     this.distrusted++;
     metrics.onMismatch(network.name);
-    const stops = !mayPass(incident) || this.distrusted >= this.patience.tries;
-    if (stops && state.phase !== 'stopped') {
-      log.error(`ALARM: the network ${network.name} is no longer followed. ${detail}`);
-      state.phase = 'stopped';
-    } else if (!stops) {
-      log.error(
-        `${network.name}: the node's answer can't be believed (${this.distrusted} of ${this.patience.tries}). ${detail}`,
-      );
-    }
-    if (state.phase === 'stopped') state.stoppedReason = detail;
+    const stops = state.phase === 'stopped' || !mayPass(incident) || this.distrusted >= this.patience.tries;
     try {
       await noteIncident(lead.client, network.name, incident);
-      if (state.phase === 'stopped') await noteStop(lead.client, network.name, detail);
+      if (stops) await noteStop(lead.client, network.name, detail);
       if (error instanceof BeyondFinalityError) await mirror?.noteReplaced(error);
     } catch (cause) {
       log.error(`${network.name}: the incident could not be stored. ${(cause as Error).message}`);
     }
+    if (!stops) {
+      log.error(
+        `${network.name}: the node can't be believed (${this.distrusted} of ${this.patience.tries}). ${detail}`,
+      );
+      return;
+    }
+    state.stoppedReason = detail;
+    if (state.phase === 'stopped') return;
+    state.phase = 'stopped';
+    log.error(`ALARM: the network ${network.name} is no longer followed. ${detail}`);
   }
 }

@@ -79,7 +79,7 @@ export class Prefetch {
   }
 
   private order(fetched: Promise<FetchedBlock[]>): void {
-    const order: Order = { blocks: fetched.then((blocks) => blocks.map(this.verify)), ready: false };
+    const order: Order = { blocks: fetched.then((blocks) => verifyLeading(blocks, this.verify)), ready: false };
     order.blocks.then(
       () => {
         order.ready = true;
@@ -98,3 +98,23 @@ export class Prefetch {
 }
 
 const UNKNOWN = Buffer.alloc(0);
+
+/**
+ * The blocks before the first that can't be believed, which is then the first of the next order: so that one lie in a range keeps nothing back
+ * of what comes before it. @throws MismatchError when it is the first already
+ */
+function verifyLeading(
+  blocks: readonly FetchedBlock[],
+  verify: (block: FetchedBlock) => VerifiedBlock,
+): VerifiedBlock[] {
+  const verified: VerifiedBlock[] = [];
+  for (const block of blocks) {
+    try {
+      verified.push(verify(block));
+    } catch (error) {
+      if (verified.length === 0) throw error;
+      break;
+    }
+  }
+  return verified;
+}

@@ -71,8 +71,25 @@ export function parseHead(head: RpcHead): Head {
   };
 }
 
-/** Turns hex into bytes and integers. Their truth is checked elsewhere: whatever is wrong here can't give the block's hash. */
+/**
+ * Turns hex into bytes and integers. Their truth is checked elsewhere: whatever is wrong here can't give the block's hash.
+ * @throws MalformedAnswer naming the block
+ */
 export function parseBlock(block: RpcBlock, receipts: readonly RpcReceipt[]): FetchedBlock {
+  try {
+    return parseFields(block, receipts);
+  } catch (error) {
+    throw new MalformedAnswer(`Block ${named(block.number)} (${block.hash}): ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+}
+
+function named(number: unknown): string {
+  return typeof number === 'string' && /^0x[0-9a-f]{1,16}$/i.test(number) ? `${BigInt(number)}` : `${number}`;
+}
+
+function parseFields(block: RpcBlock, receipts: readonly RpcReceipt[]): FetchedBlock {
   return {
     hash: bytes(block.hash, 32),
     header: {

@@ -5,7 +5,7 @@ import type { FetchedBlock, FetchedLog, FetchedReceipt } from '../follow/chain-s
 import { verifyBlock } from './block.verifier.js';
 import { MismatchError } from './mismatch.error.js';
 
-const options = { contract: modelContract(), keepRaw: true };
+const options = { contract: modelContract(), keepRaw: true, proveSenders: false };
 
 /** A block of the model with several transactions and logs. */
 function fullBlock(): FetchedBlock {

@@ -1,8 +1,9 @@
 import { keccak256 } from '../../../../libs/platform/src/keccak.js';
 import { encodeHeader } from '../../../../libs/proof/src/header.js';
 import { receiptsRoot, unionOfBlooms } from '../../../../libs/proof/src/receipts-trie.js';
+import { recoverSender } from '../../../../libs/proof/src/sender.js';
 import { encodeBlock, encodeTransaction, transactionsRoot } from '../../../../libs/proof/src/transactions-trie.js';
-import type { FetchedBlock, FetchedLog } from '../follow/chain-source.js';
+import type { FetchedBlock, FetchedLog, FetchedTransaction } from '../follow/chain-source.js';
 import { MismatchError } from './mismatch.error.js';
 
 /** A log of the ledger, and where it stands in its block. */
@@ -26,7 +27,7 @@ export interface LedgerTransaction {
   logs: LedgerLog[];
 }
 
-/** A block whose hash commits to everything in it, save the senders, which only a signature check would prove. */
+/** A block whose hash commits to everything in it; the senders are proven by their signatures unless the options say otherwise. */
 export interface VerifiedBlock {
   number: bigint;
   hash: Buffer;
@@ -45,6 +46,8 @@ export interface BlockVerifierOptions {
   contract: Buffer;
   /** Keep the whole block, so that the mirror can heal a node that lost it. */
   keepRaw: boolean;
+  /** Recover every sender from its signature, 60 µs each; else they are the node's word. */
+  proveSenders: boolean;
 }
 
 // keccak256(rlp([])): a Clique block has no ommers.
@@ -84,14 +87,14 @@ export function verifyBlock(fetched: FetchedBlock, options: BlockVerifierOptions
     receiptsRoot: header.receiptsRoot as Buffer,
     header: encodedHeader,
     raw: keepRaw ? encodeBlock(encodedHeader, encoded) : undefined,
-    transactions: ledgerTransactions(fetched, encoded, options.contract, fail),
+    transactions: ledgerTransactions(fetched, encoded, options, fail),
   };
 }
 
 function ledgerTransactions(
   fetched: FetchedBlock,
   encoded: readonly Buffer[],
-  contract: Buffer,
+  { contract, proveSenders }: BlockVerifierOptions,
   fail: (detail: string) => never,
 ): LedgerTransaction[] {
   const transactions: LedgerTransaction[] = [];
@@ -109,11 +112,17 @@ function ledgerTransactions(
       if (log.address.equals(contract)) logs.push({ ...log, logIndex });
       logIndex++;
     }
-    if (logs.length > 0 || transaction.to?.equals(contract) || transaction.to?.equals(transaction.from)) {
+    const { from, to } = transaction;
+    const toLedger = logs.length > 0 || to?.equals(contract);
+    // Also of those that aren't kept: with another sender one would be, or the other way round.
+    if (proveSenders && !senderOf(transaction)?.equals(from)) {
+      fail(`transaction ${index} was given under another sender.`);
+    }
+    if (toLedger || to?.equals(from)) {
       transactions.push({
         hash,
         index,
-        sender: transaction.from,
+        sender: from,
         nonce: transaction.nonce,
         status: receipt.status,
         gasUsed: receipt.cumulativeGasUsed - gasBefore,
@@ -123,4 +132,13 @@ function ledgerTransactions(
     gasBefore = receipt.cumulativeGasUsed;
   }
   return transactions;
+}
+
+/** Undefined when nobody's signature is on it. */
+function senderOf(transaction: FetchedTransaction): Buffer | undefined {
+  try {
+    return recoverSender(transaction);
+  } catch {
+    return undefined;
+  }
 }

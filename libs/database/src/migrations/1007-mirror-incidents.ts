@@ -1,8 +1,8 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
 /**
- * What a node was caught at, kept for whoever asks later; and what stands beside a checkpoint: the second node's hash, or why there is no
- * proof. History of this mirror like checkpoints, no function of the chain.
+ * What a node was caught at, kept for whoever asks later; who leads; and what stands beside a checkpoint: the second node's hash, or why there
+ * is no proof. History of this mirror like checkpoints, no function of the chain.
  */
 export class MirrorIncidents1007 implements MigrationInterface {
   name = 'MirrorIncidents0000000001007'; // TypeORM orders by the last 13 digits
@@ -32,15 +32,23 @@ CREATE TABLE incident (
 CREATE UNIQUE INDEX uq_incident_open ON incident (network, kind, block_number) NULLS NOT DISTINCT WHERE resolved_at IS NULL;
 CREATE INDEX ix_incident_network ON incident (network, id);
 
+-- Who leads a network, and when it was last heard of. Says nothing of the chain.
+CREATE TABLE lead (
+  network text CONSTRAINT pk_lead PRIMARY KEY,
+  -- the session that holds the lead's lock
+  pid integer NOT NULL,
+  seen_at timestamptz NOT NULL
+) WITH (fillfactor = 50);
+
 ALTER TABLE checkpoint
   -- the block hash that the second node gave; NULL: it was not asked, or didn't answer
   ADD COLUMN witness_hash bytea,
   -- why there is no state proof where proof is NULL
   ADD COLUMN proof_missing text;
 
-GRANT SELECT, INSERT, UPDATE ON incident TO emr_mirror;
+GRANT SELECT, INSERT, UPDATE ON incident, lead TO emr_mirror;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA mirror TO emr_mirror;
-GRANT SELECT ON incident TO emr_gateway;
+GRANT SELECT ON incident, lead TO emr_gateway;
 `);
   }
 

@@ -1,0 +1,162 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { startTestChain, type TestChain } from '../../../test/stack/chain.js';
+import { freshDatabase, type TestDatabase } from '../../../test/stack/database.js';
+import { chainEvents, mirroredEvents } from './chain-oracle.js';
+import { type HealthAnswer, IndexerProcess, writeNetworksFile } from './indexer-process.js';
+import { LedgerLoad } from './ledger-load.js';
+import { type Transpiled, transpileIndexer } from './transpile.js';
+
+const NAMES = ['local', 'global'] as const;
+
+let chains: TestChain[];
+let loads: LedgerLoad[];
+let database: TestDatabase;
+let dir: string;
+let sql: pg.Client;
+let program: Transpiled;
+let networksFile: string;
+const started: IndexerProcess[] = [];
+
+beforeAll(async () => {
+  [program, database, dir, ...chains] = await Promise.all([
+    transpileIndexer(),
+    freshDatabase(),
+    mkdtemp(join(tmpdir(), 'emr-standby-')),
+    startTestChain({ chainId: 710_001 }),
+    startTestChain({ chainId: 710_002 }),
+  ]);
+  loads = chains.map((chain) => new LedgerLoad({ ...chain, relayerKey: chain.relayerKeys[0] as Buffer }));
+  networksFile = await writeNetworksFile(
+    dir,
+    chains.map((chain, index) => ({ ...chain, name: NAMES[index] as string })),
+  );
+  sql = new pg.Client({ connectionString: database.superuserUrl });
+  await sql.connect();
+  await Promise.all(loads.map((load) => load.prepare(3)));
+});
+afterEach(async () => {
+  for (const process of started.splice(0)) {
+    process.wake();
+    await process.kill();
+  }
+});
+afterAll(async () => {
+  await Promise.all([...(loads ?? []).map((load) => load.close()), sql?.end()]);
+  await Promise.all((chains ?? []).map((chain) => chain.stop()));
+  await database?.drop();
+  await program?.remove();
+  if (dir) await rm(dir, { recursive: true, force: true });
+});
+
+async function indexer(failpoint?: string): Promise<IndexerProcess> {
+  const process = new IndexerProcess({ main: program.main, databaseUrl: database.mirrorUrl, networksFile });
+  started.push(process);
+  await process.start(failpoint);
+  return process;
+}
+
+const follows = ({ networks }: HealthAnswer) => NAMES.every((name) => networks[name]?.phase === 'following');
+const standsBy = ({ networks }: HealthAnswer) => NAMES.every((name) => networks[name]?.phase === 'standby');
+
+/** Acts on both networks for as long as `during` takes. */
+async function underLoad(during: () => Promise<void>): Promise<void> {
+  let loading = true;
+  const sending = Promise.all(
+    loads.map(async (load) => {
+      while (loading) {
+        await load.mined(load.queries(2));
+        await new Promise((wake) => setTimeout(wake, 40));
+      }
+    }),
+  );
+  try {
+    await during();
+  } finally {
+    loading = false;
+    await sending;
+  }
+}
+
+async function expectMirrored(follower: IndexerProcess): Promise<void> {
+  for (const [index, name] of NAMES.entries()) {
+    const load = loads[index] as LedgerLoad;
+    const head = BigInt(await load.request<string>('eth_blockNumber'));
+    await follower.until(({ networks }) => networks[name]?.cursor?.number === `${head}`);
+    expect(await mirroredEvents(sql, name)).toEqual(await chainEvents(load, (chains[index] as TestChain).contract));
+  }
+}
+
+async function epochs(): Promise<number[]> {
+  const { rows } = await sql.query<{ epoch: number }>(
+    'SELECT epoch::int AS epoch FROM mirror.cursor ORDER BY network DESC',
+  );
+  return rows.map(({ epoch }) => epoch);
+}
+
+describe('an indexer that stands by, over two networks', () => {
+  it('takes both over when the leader is killed in the middle of its work', async () => {
+    const leader = await indexer();
+    await leader.until(follows);
+    const standby = await indexer();
+    await standby.until(standsBy);
+    await underLoad(async () => {
+      await leader.kill();
+      await standby.until(follows);
+    });
+    await expectMirrored(standby);
+  });
+
+  it('takes both over when the leader is frozen, which on waking finds itself fenced and stands by', async () => {
+    const leader = await indexer();
+    await leader.until(follows);
+    const standby = await indexer();
+    await standby.until(standsBy);
+    const before = await epochs();
+    await underLoad(async () => {
+      leader.pause();
+      await standby.until(follows);
+      leader.wake();
+      await leader.until(standsBy);
+    });
+    await expectMirrored(standby);
+    expect(await epochs()).toEqual(before.map((epoch) => epoch + 1));
+    expect(leader.output).toContain('terminating connection');
+
+    await standby.kill();
+    await leader.until(follows);
+    await underLoad(() => new Promise((wake) => setTimeout(wake, 200)));
+    await expectMirrored(leader);
+  });
+
+  it.each(['before-mirror-commit', 'in-mirror-commit', 'after-mirror-commit'])(
+    'loses and doubles nothing when the leader freezes at %s',
+    async (point) => {
+      const standby = await indexer(`${point}:4:stop`);
+      await standby.until(follows);
+      const next = await indexer();
+      await next.until(standsBy);
+      await underLoad(() => next.until(follows).then(() => undefined));
+      await expectMirrored(next);
+      standby.wake();
+      await standby.until(standsBy);
+      await underLoad(() => new Promise((wake) => setTimeout(wake, 100)));
+      await expectMirrored(next);
+    },
+  );
+
+  it('leaves a leader alone that is merely idle', async () => {
+    const leader = await indexer();
+    await leader.until(follows);
+    const standby = await indexer();
+    await standby.until(standsBy);
+    const before = await epochs();
+    // Longer than a leader may be silent; no block comes meanwhile.
+    await new Promise((wake) => setTimeout(wake, 4_000));
+    expect(await epochs()).toEqual(before);
+    expect(follows(await leader.health())).toBe(true);
+  });
+});
