@@ -43,6 +43,15 @@ Ends with one line: N passed, N failed, and N skipped where something was. What 
 A run that went wrong is repeated by its own seed: --seed S --only NAME --runs 1 makes the same decisions.
 Ends with 0 when nothing was lost, doubled, stuck or taken back. docs/failure-matrix.md lists the scenarios.`,
   },
+  'indexer-trees': {
+    summary:
+      'random trees of blocks with forks, gaps, restarts and deaths, and whether the mirror still equals the chain',
+    usage: `npm run indexer:trees -- [--trees N] [--seed S] [--json FILE]
+  --trees N       how many trees (default 1000); 20 to 40 a second
+  --seed S        seed of the first; each further tree has the next one (default 1)
+  --json FILE     write the report as JSON too
+Ends with one line of counts, and with 0 when nothing is missing, double, stale or lost. A tree that went wrong is grown again by its own seed.`,
+  },
   contracts: {
     summary: 'compile the ledger contract anew',
     usage:

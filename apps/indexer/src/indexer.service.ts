@@ -46,11 +46,15 @@ export class IndexerService implements OnApplicationBootstrap, OnApplicationShut
     });
     const reached = createFailpoint<MirrorFailpoint>(settings.failpoint);
     this.runners = networks.map((network) => {
-      const rpc = connectRpc(network.rpc);
-      this.transports.push(rpc);
+      const connect = (url: string) => {
+        const rpc = connectRpc(url);
+        this.transports.push(rpc);
+        return new RpcSource(rpc);
+      };
       return new NetworkRunner(network, {
         dataSource: this.dataSource,
-        source: new RpcSource(rpc),
+        source: connect(network.rpc),
+        witness: network.witness === undefined ? undefined : connect(network.witness),
         metrics,
         log: this.log,
         failpoint: reached,

@@ -1,3 +1,4 @@
+import { RpcError } from '../../../libs/chain-client/src/rpc/rpc.error.js';
 import { headerHash } from '../../../libs/proof/src/header.js';
 import { receiptsRoot } from '../../../libs/proof/src/receipts-trie.js';
 import { encodeTransaction, transactionHash, transactionsRoot } from '../../../libs/proof/src/transactions-trie.js';
@@ -9,6 +10,7 @@ import type {
   FetchedTransaction,
   Head,
   Position,
+  StateProof,
   Watch,
 } from '../src/follow/chain-source.js';
 import { LedgerModel, type Random } from './ledger-model.js';
@@ -81,10 +83,11 @@ export function makeBlock(
 }
 
 /** A block on `parent` with random acts: often none, sometimes several transactions, now and then a reverted one. */
-export function randomBlock(parent: ModelBlock, random: Random): ModelBlock {
+export function randomBlock(parent: ModelBlock, random: Random, emptyPercent = 25): ModelBlock {
+  if (random.chance(emptyPercent)) return makeBlock(parent, parent.ledger, [], random);
   const ledger = parent.ledger.fork();
   const logs: FetchedLog[][] = [];
-  for (let count = random.chance(25) ? 0 : 1 + random.int(3); count > 0; count--) {
+  for (let count = random.chance(5) ? 0 : 1 + random.int(3); count > 0; count--) {
     logs.push(random.chance(5) ? [] : ledger.execute(random, 1 + random.int(4)));
   }
   return makeBlock(parent, ledger, logs, random);
@@ -101,11 +104,18 @@ export function pathTo(block: ModelBlock): ModelBlock[] {
   return path.reverse();
 }
 
-/** A node that serves the model's chain: answers arrive in their own time while the head moves; some announcements are lost. */
+/**
+ * A node that serves the model's chain: answers arrive in their own time while the head moves; some announcements are lost, some ranges end
+ * early, some blocks are not to be had just now.
+ */
 export class ModelSource implements ChainSource {
   private readonly known = new Map<string, ModelBlock>();
   private canonical: ModelBlock[];
   private readonly watchers = new Set<(head: Head) => void>();
+  /** Announces nothing. */
+  deaf = false;
+  /** Refuses every call, as a node does that restarts. */
+  failing = false;
   /** What the node tells instead of the truth. */
   lie: (block: FetchedBlock) => FetchedBlock = (block) => block;
 
@@ -124,7 +134,7 @@ export class ModelSource implements ChainSource {
   setHead(block: ModelBlock): void {
     this.canonical = pathTo(block);
     for (const each of this.canonical) this.known.set(keyOf(each), each);
-    if (this.random.chance(85)) for (const tell of this.watchers) tell(headOf(block));
+    if (!this.deaf && this.random.chance(85)) for (const tell of this.watchers) tell(headOf(block));
   }
 
   async identity(): Promise<{ chainId: bigint; genesisHash: Buffer }> {
@@ -152,11 +162,16 @@ export class ModelSource implements ChainSource {
     for (let number = from; number <= to; number++) {
       // Between two blocks of a range the chain may move.
       if (this.random.chance(20)) await this.latency();
+      if (number > from && this.random.chance(1)) break;
       const block = this.canonical[Number(number)];
       if (!block) break;
       blocks.push(this.lie(block.fetched));
     }
     return blocks;
+  }
+
+  async stateProof(): Promise<StateProof> {
+    throw new RpcError('The model has no state.', { code: -32601, retryable: false });
   }
 
   async watch(onHead: (head: Head) => void): Promise<Watch> {
@@ -169,6 +184,7 @@ export class ModelSource implements ChainSource {
   }
 
   private async latency(): Promise<void> {
+    if (this.failing) throw new RpcError('The model is restarting.', { code: 'CONNECTION', retryable: true });
     for (let turns = this.random.int(4); turns > 0; turns--) await new Promise((resolve) => setImmediate(resolve));
   }
 }

@@ -9,6 +9,14 @@ export interface Call {
 /** What is told instead of a node's answer; the answer itself to pass it on. An announced head comes as `eth_subscription`. */
 export type Tell = (call: Call, answer: unknown) => unknown;
 
+/** Told in place of an answer: the node's error. */
+export class Refusal {
+  constructor(
+    readonly code: number,
+    readonly message: string,
+  ) {}
+}
+
 interface Message {
   id?: number;
   method?: string;
@@ -95,6 +103,7 @@ export class LyingNode {
     const call = asked.get(message.id as number);
     if (!call || message.result === undefined) return message;
     const told = tell(call, message.result);
+    if (told instanceof Refusal) return { id: message.id, jsonrpc: '2.0', error: { ...told } } as Message;
     return told === message.result ? message : { ...message, result: told };
   }
 }

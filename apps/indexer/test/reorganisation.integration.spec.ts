@@ -147,7 +147,6 @@ describe('a node that reorganises (Anvil)', () => {
     await untilState(({ phase }) => phase === 'stopped');
     expect(runner.state.stoppedReason).toMatch(/beyond finality/);
     expect(await mirroredEvents(sql)).toEqual(mirrored);
-    await running;
     const incidents = await sql.query('SELECT depth FROM mirror.reorganisation WHERE beyond_finality');
     expect(incidents.rows).toHaveLength(1);
     const { rows } = await sql.query('SELECT stopped_reason FROM mirror.cursor');

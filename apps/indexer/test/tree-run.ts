@@ -1,14 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { RpcError } from '../../../libs/chain-client/src/rpc/rpc.error.js';
 import { ZERO_HEAD } from '../../../libs/proof/src/head.js';
 import type { Extension, Mirror, MirrorState, Replacement } from '../src/commit/mirror.js';
 import { consume } from '../src/follow/consume.js';
 import { Follower } from '../src/follow/follower.js';
+import { WithheldError } from '../src/follow/progress.js';
 import { verifyBlock } from '../src/verify/block.verifier.js';
 import { type FoldedBlock, foldBlock, type LedgerState } from '../src/verify/ledger.fold.js';
-import { genesisOf, type ModelBlock, ModelSource, pathTo, randomBlock } from './chain-model.js';
+import { genesisOf, type ModelBlock, ModelSource, pathTo } from './chain-model.js';
 import { modelContract, Random } from './ledger-model.js';
-
-export const DEPTH = 6;
+import { type Growth, grow, shapeOf, type TreeShape } from './tree-growth.js';
 
 export class Killed extends Error {}
 
@@ -28,53 +29,72 @@ export function mortal(mirror: Mirror, random: Random, percent: number): Mirror 
   };
 }
 
-export interface TreeRun {
-  source: ModelSource;
+export interface TreeRun extends Growth {
   /** Canonical blocks in the end, genesis first. */
   canonical: ModelBlock[];
   reorganisations: number;
   deaths: number;
+  restarts: number;
+  /** Every event that was ever committed, by block hash and log index. */
+  committed: Set<string>;
 }
 
 export function options() {
   return { contract: modelContract(), keepRaw: true, proveSenders: false };
 }
 
-export function makeSource(seed: number): ModelSource {
-  const random = new Random(seed);
-  return new ModelSource(genesisOf(modelContract(), random), new Random(seed + 1));
+export interface SeededTree {
+  seed: number;
+  source: ModelSource;
+  shape: TreeShape;
+  random: Random;
 }
 
-/** Grows a random tree of blocks behind a node while a follower, killed now and then, mirrors it; ends when the mirror has caught up. */
-export async function runTree(seed: number, source: ModelSource, open: () => Promise<Mirror>): Promise<TreeRun> {
-  const random = new Random(seed ^ 0x5eed);
+export function seededTree(seed: number): SeededTree {
+  const random = new Random(seed);
+  const source = new ModelSource(genesisOf(modelContract(), random), new Random(seed + 1));
+  const growth = new Random(seed ^ 0x5eed);
+  return { seed, source, shape: shapeOf(growth), random: growth };
+}
+
+/**
+ * Grows a random tree of blocks behind a node while a follower mirrors it, which dies and is restarted; ends when the mirror has caught up.
+ * @param open the mirror as the next life of the follower finds it; throws Killed where that life ends before it began
+ */
+export async function runTree({ source, shape, random }: SeededTree, open: () => Promise<Mirror>): Promise<TreeRun> {
   const stop = new AbortController();
+  let life = new AbortController();
   let state: MirrorState | undefined;
-  let deaths = 0;
-  let reorganisations = 0;
+  const count = { deaths: 0, restarts: 0, reorganisations: 0 };
+  const committed = new Set<string>();
   const following = (async () => {
     while (!stop.signal.aborted) {
-      const mirror = mortal(await open(), random, 4);
-      state = await mirror.load();
-      const follower = new Follower(
-        source,
-        (block) => verifyBlock(block, options()),
-        (number) => mirror.hashAt(number),
-        { finalityDepth: DEPTH, pollMs: 5 },
-      );
+      life = new AbortController();
       try {
-        await consume(follower.follow(state, stop.signal), mirror, state, {
-          onCommit: (committed) => {
-            state = committed;
+        const mirror = await open();
+        state = await mirror.load();
+        const follower = new Follower(
+          source,
+          (block) => verifyBlock(block, options()),
+          (number) => mirror.hashAt(number),
+          { finalityDepth: shape.finalityDepth, pollMs: 5 },
+        );
+        const signal = AbortSignal.any([stop.signal, life.signal]);
+        await consume(follower.follow(state, signal), mirror, state, {
+          onCommit: (now, blocks) => {
+            state = now;
+            for (const event of eventKeys(blocks)) committed.add(event);
           },
           onReorganisation: () => {
-            reorganisations++;
+            count.reorganisations++;
           },
           onFinal: () => undefined,
         });
+        if (!stop.signal.aborted) count.restarts++;
       } catch (error) {
-        if (!(error instanceof Killed)) throw error;
-        deaths++;
+        if (error instanceof Killed) count.deaths++;
+        else if (!(error instanceof RpcError || error instanceof WithheldError)) throw error;
+        else await new Promise((resolve) => setImmediate(resolve));
       }
     }
   })();
@@ -82,38 +102,26 @@ export async function runTree(seed: number, source: ModelSource, open: () => Pro
     () => undefined,
     (error: unknown) => error,
   );
-  await Promise.race([grow(source, random), failed]);
+  const growing = grow(source, random, shape, () => life.abort());
+  await Promise.race([growing, failed]);
   const caughtUp = async () => {
+    const growth = await growing;
     while (!state?.tip.hash.equals(source.tip.fetched.hash) && !stop.signal.aborted) await sleep(1);
+    return growth;
   };
-  const failure = await Promise.race([caughtUp(), failed]);
-  stop.abort();
+  const ended = await Promise.race([caughtUp(), failed.then((error) => Promise.reject(error))]).finally(() => {
+    source.failing = false;
+    stop.abort();
+  });
   await following;
-  if (failure) throw failure;
-  return { source, canonical: pathTo(source.tip), reorganisations, deaths };
+  return { canonical: pathTo(source.tip), committed, ...count, ...ended };
 }
 
-/** Moves the head some times: onwards, or to a branch that forks off above what any follower may hold as final. */
-async function grow(source: ModelSource, random: Random): Promise<void> {
-  let highest = 0n;
-  for (let move = 0; move < 16; move++) {
-    const path = pathTo(source.tip);
-    if (source.tip.fetched.header.number > highest) highest = source.tip.fetched.header.number;
-    const lowest = Number(highest) - DEPTH + 1;
-    let base = source.tip;
-    const depth = random.int(DEPTH);
-    if (random.chance(35) && path.length - 1 - depth >= Math.max(lowest, 0))
-      base = path[path.length - 1 - depth] as ModelBlock;
-    let next = base;
-    for (let count = 1 + random.int(random.chance(10) ? 30 : 4); count > 0; count--) {
-      next = randomBlock(next, random);
-      // A node announces each block, or jumps when it imports several at once.
-      if (next.parent === source.tip && random.chance(70)) source.setHead(next);
-    }
-    source.setHead(next);
-    for (let turns = random.int(12); turns > 0; turns--) await new Promise((resolve) => setImmediate(resolve));
-  }
-  source.setHead(randomBlock(source.tip, random));
+/** One name an event: where it stands. */
+export function eventKeys(blocks: readonly FoldedBlock[]): string[] {
+  return blocks.flatMap(({ events }) =>
+    events.map(({ block, logIndex, event }) => `${block.hash.toString('hex')} ${logIndex} ${event.sequence}`),
+  );
 }
 
 /** What the canonical chain holds, folded plainly from genesis. */

@@ -10,20 +10,23 @@ import { IndexerMetrics } from '../src/health/metrics.js';
 export class WatchedRunner {
   readonly metrics = new IndexerMetrics();
   readonly lines: string[] = [];
-  private readonly rpc;
+  private readonly transports;
   private readonly runner: NetworkRunner;
   private readonly stopping = new AbortController();
   private readonly running: Promise<void>;
 
   constructor(network: NetworkConfig, dataSource: DataSource) {
-    this.rpc = connectRpc(network.rpc);
+    const rpc = connectRpc(network.rpc);
+    const witness = network.witness === undefined ? undefined : connectRpc(network.witness);
+    this.transports = witness ? [rpc, witness] : [rpc];
     const write = (message: string) => void this.lines.push(message);
     this.runner = new NetworkRunner(network, {
       dataSource,
-      source: new RpcSource(this.rpc),
+      source: new RpcSource(rpc),
+      witness: witness && new RpcSource(witness),
       metrics: this.metrics,
       log: { log: write, warn: write, error: write },
-      patience: { tries: 2, firstMs: 2, longestMs: 20, stoppedMs: 20 },
+      patience: { tries: 2, firstMs: 2, longestMs: 20, stoppedMs: 20, witnessMs: 50 },
     });
     this.metrics.observe([this.runner.state]);
     this.running = this.runner.run(this.stopping.signal);
@@ -46,6 +49,6 @@ export class WatchedRunner {
   async stop(): Promise<void> {
     this.stopping.abort();
     await this.running;
-    await this.rpc.close();
+    await Promise.all(this.transports.map((transport) => transport.close()));
   }
 }

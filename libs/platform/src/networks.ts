@@ -33,6 +33,8 @@ const networkSchema = z.object({
   chainId: decimal,
   /** Path of geth.ipc, http(s):// or ws(s):// URL. */
   rpc: z.string().min(1),
+  /** Another node of the same network, asked for its hash at each checkpoint: best one of another hospital. As `rpc`. */
+  witness: z.string().min(1).optional(),
   contract: bytes(20),
   startBlock: decimal.default(0n),
   genesisHash: bytes(32),

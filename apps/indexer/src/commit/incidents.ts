@@ -8,12 +8,35 @@ export interface Incident {
   detail: string;
 }
 
+/** Where the ledger stood after a final block, and the block's header (RLP). */
+export interface Checkpoint {
+  number: bigint;
+  hash: Buffer;
+  header: Buffer;
+  sequence: bigint;
+  head: Buffer;
+}
+
+/** Keeps what was asked at a checkpoint: the proof of the ledger's state (JSON) or why there is none, and the second node's hash. */
+export async function noteBesideCheckpoint(
+  client: PoolClient,
+  network: string,
+  number: bigint,
+  { proof, missing, witnessHash }: { proof?: string; missing?: string; witnessHash?: Buffer },
+): Promise<void> {
+  await client.query(
+    'UPDATE checkpoint SET proof = $3, proof_missing = $4, witness_hash = $5 WHERE network = $1 AND block_number = $2',
+    [network, number.toString(), proof, missing, witnessHash],
+  );
+}
+
 /** Notes an incident; one that is open already is counted on. */
 export async function noteIncident(client: PoolClient, network: string, incident: Incident): Promise<void> {
   await client.query(
     `INSERT INTO incident AS i (network, kind, block_number, block_hash, detail) VALUES ($1, $2, $3, $4, $5)
-     ON CONFLICT (network, kind, block_number) WHERE resolved_at IS NULL
-     DO UPDATE SET seen = i.seen + 1, last_at = now(), detail = EXCLUDED.detail, block_hash = EXCLUDED.block_hash`,
+     ON CONFLICT (network, kind, (CASE WHEN kind IN ('mismatch', 'witness') THEN block_number ELSE -1 END)) WHERE resolved_at IS NULL
+     DO UPDATE SET seen = i.seen + 1, last_at = now(), detail = EXCLUDED.detail, block_number = EXCLUDED.block_number,
+       block_hash = EXCLUDED.block_hash`,
     [network, incident.kind, incident.block?.number.toString(), incident.block?.hash, incident.detail],
   );
 }

@@ -7,6 +7,7 @@ import { projections } from '../project/projections.js';
 import { Projector } from '../project/projector.js';
 import type { FoldedBlock, LedgerState } from '../verify/ledger.fold.js';
 import { EventPartitions } from './event-partitions.js';
+import type { Checkpoint } from './incidents.js';
 import type { Extension, Mirror, MirrorState, Replacement } from './mirror.js';
 import {
   blockRow,
@@ -121,19 +122,30 @@ export class PostgresMirror implements Mirror {
     }
   }
 
-  /** Keeps where the ledger stood at a final block, every thousand events or so: what a proof can start from. */
-  async checkpoint(finalNumber: bigint): Promise<void> {
-    if (this.current.ledger.sequence < this.nextCheckpoint) return;
-    const { rows } = await this.client.query<{ sequence: string }>(
-      `INSERT INTO checkpoint (network, block_number, block_hash, sequence, head)
+  /**
+   * Keeps where the ledger stood at a final block, every thousand events or so: what a proof can start from.
+   * @returns undefined when none was due
+   */
+  async checkpoint(finalNumber: bigint): Promise<Checkpoint | undefined> {
+    if (this.current.ledger.sequence < this.nextCheckpoint) return undefined;
+    const { rows } = await this.client.query<{ hash: Buffer; header: Buffer; sequence: string; head: Buffer }>(
+      `INSERT INTO checkpoint AS c (network, block_number, block_hash, sequence, head)
        SELECT network, number, hash, sequence, head FROM block
        WHERE network = $1 AND number = $2
          AND sequence >= $3 + COALESCE((SELECT max(sequence) FROM checkpoint WHERE network = $1), 0)
-       ON CONFLICT (network, block_number) DO NOTHING RETURNING sequence`,
+       ON CONFLICT (network, block_number) DO NOTHING
+       RETURNING sequence, head, block_hash AS hash,
+         (SELECT header FROM block b WHERE b.network = c.network AND b.number = c.block_number) AS header`,
       [this.network.name, finalNumber.toString(), CHECKPOINT_EVENTS.toString()],
     );
-    if (rows[0]) this.nextCheckpoint = BigInt(rows[0].sequence) + CHECKPOINT_EVENTS;
-    else this.nextCheckpoint = this.current.ledger.sequence + CHECKPOINT_EVENTS / 10n;
+    const row = rows[0];
+    if (!row) {
+      this.nextCheckpoint = this.current.ledger.sequence + CHECKPOINT_EVENTS / 10n;
+      return undefined;
+    }
+    const sequence = BigInt(row.sequence);
+    this.nextCheckpoint = sequence + CHECKPOINT_EVENTS;
+    return { ...row, number: finalNumber, sequence };
   }
 
   /** The incident of a history that was replaced beyond finality: noted once, however often the process starts on it. */

@@ -1,5 +1,5 @@
 import { MismatchError } from '../verify/mismatch.error.js';
-import type { ChainSource, FetchedBlock, Head, Position, Watch } from './chain-source.js';
+import type { ChainSource, FetchedBlock, Head, Position, StateProof, Watch } from './chain-source.js';
 
 // Hundreds of transactions in one range are blocks that a node sealed long ago: it can't make that many up, as their hashes must fit.
 const BULK_TRANSACTIONS = 500;
@@ -45,6 +45,10 @@ export class AskedSource implements ChainSource {
     }
     const transactions = blocks.reduce((sum, block) => sum + block.transactions.length, 0);
     return transactions < BULK_TRANSACTIONS ? blocks : blocks.map((block) => ({ ...block, bulk: true }));
+  }
+
+  stateProof(account: Buffer, slots: readonly Buffer[], number: bigint): Promise<StateProof> {
+    return this.source.stateProof(account, slots, number);
   }
 
   watch(onHead: (head: Head) => void, onGap: () => void): Promise<Watch> {

@@ -40,6 +40,12 @@ export interface FetchedBlock {
   bulk?: boolean;
 }
 
+/** Nodes that lead from a block's state root to an account, and from the account to its storage slots: RLP each, from the root down. */
+export interface StateProof {
+  account: Buffer[];
+  slots: Buffer[][];
+}
+
 export interface Watch {
   close(): Promise<void>;
 }
@@ -54,6 +60,8 @@ export interface ChainSource {
   blockByHash(position: Position): Promise<FetchedBlock | undefined>;
   /** Canonical blocks `from` to `to`, both included; ends early where the node has no more. They need not link if the chain moves meanwhile. */
   blocksByNumber(from: bigint, to: bigint): Promise<FetchedBlock[]>;
+  /** @throws RpcError where the node can't prove it: it lacks the method, or the state of that block */
+  stateProof(account: Buffer, slots: readonly Buffer[], number: bigint): Promise<StateProof>;
   /** Tells each new head. `onGap` says that heads may have been missed. */
   watch(onHead: (head: Head) => void, onGap: () => void): Promise<Watch>;
 }

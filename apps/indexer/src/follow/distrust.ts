@@ -12,9 +12,11 @@ export interface Patience {
   longestMs: number;
   /** Between two looks at a node that can't be believed. */
   stoppedMs: number;
+  /** Between two looks at the second node's head. */
+  witnessMs: number;
 }
 
-export const PATIENCE: Patience = { tries: 3, firstMs: 100, longestMs: 5_000, stoppedMs: 5_000 };
+export const PATIENCE: Patience = { tries: 3, firstMs: 100, longestMs: 5_000, stoppedMs: 5_000, witnessMs: 15_000 };
 
 /** What the error accuses the node of; undefined for what merely went wrong. */
 export function incidentOf(error: unknown): Incident | undefined {

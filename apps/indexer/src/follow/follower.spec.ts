@@ -3,9 +3,9 @@ import { describe, expect, it } from 'vitest';
 import { genesisOf, type ModelBlock, ModelSource, pathTo, randomBlock } from '../../test/chain-model.js';
 import { modelContract, Random } from '../../test/ledger-model.js';
 import { MemoryMirror } from '../../test/memory-mirror.js';
-import { DEPTH, makeSource, options, plainFold, runTree } from '../../test/tree-run.js';
-import type { AnyRow } from '../commit/table.js';
-import type { Projection } from '../project/projection.js';
+import { options, plainFold, runTree, seededTree } from '../../test/tree-run.js';
+import { contentOf, judge } from '../../test/tree-verdict.js';
+import { growTrees } from '../../test/trees.js';
 import { verifyBlock } from '../verify/block.verifier.js';
 import type { FoldedBlock } from '../verify/ledger.fold.js';
 import { MismatchError } from '../verify/mismatch.error.js';
@@ -14,25 +14,35 @@ import { consume } from './consume.js';
 import { Follower } from './follower.js';
 import { BeyondFinalityError } from './progress.js';
 
-const TREES = 300;
-const AT_ONCE = 20;
+const TREES = 200;
+const DEPTH = 6;
 
 describe('following a tree of blocks', () => {
-  it(`mirrors exactly the canonical chain, over ${TREES} random trees, lost announcements and kills`, async () => {
-    let reorganisations = 0;
-    let deaths = 0;
-    for (let from = 0; from < TREES; from += AT_ONCE) {
-      const seeds = Array.from({ length: Math.min(AT_ONCE, TREES - from) }, (_, index) => 1_000 + from + index);
-      const runs = await Promise.all(seeds.map(oneTree));
-      for (const run of runs) {
-        reorganisations += run.reorganisations;
-        deaths += run.deaths;
-      }
-    }
-    // The trees are worth their time only if they fork and the follower dies.
-    expect(reorganisations).toBeGreaterThan(TREES);
-    expect(deaths).toBeGreaterThan(TREES / 3);
+  it(`mirrors exactly the canonical chain, over ${TREES} random trees, lost announcements, restarts and kills`, async () => {
+    const report = await growTrees(TREES, 1_000);
+    expect(report.failed).toEqual([]);
+    expect(report).toMatchObject({ trees: TREES, missing: 0, double: 0, stale: 0, lost: 0, rows: 0 });
+    // The trees are worth their time only if they fork as deep as may be, and the follower dies.
+    expect(report.deepest).toBeGreaterThan(60);
+    expect(report.reorganisations).toBeGreaterThan(3 * TREES);
+    expect(report.deaths).toBeGreaterThan(TREES / 2);
+    expect(report.restarts).toBeGreaterThan(TREES / 2);
   }, 300_000);
+
+  it('is judged by whoever sees an event too few, too many or of another branch', async () => {
+    const tree = seededTree(5);
+    const mirror = new MemoryMirror(plainFold([tree.source.genesis])[0] as FoldedBlock);
+    const run = await runTree(tree, async () => mirror);
+    const content = contentOf(mirror);
+    const right = { missing: 0, double: 0, stale: 0, lost: 0, rows: 0 };
+    expect(await judge(run, content)).toEqual(right);
+    const [first, ...rest] = content.events as [string, ...string[]];
+    expect(await judge(run, { ...content, events: rest })).toMatchObject({ missing: 1, lost: 1 });
+    expect(await judge(run, { ...content, events: [first, ...content.events] })).toMatchObject({ double: 1 });
+    expect(await judge(run, { ...content, events: ['other', ...content.events] })).toMatchObject({ stale: 1 });
+    expect(await judge(run, { ...content, rows: content.rows.slice(1) })).toMatchObject({ rows: 1 });
+    expect(await judge(run, { ...content, tip: Buffer.alloc(32) })).toMatchObject({ missing: 1 });
+  });
 });
 
 describe('following', () => {
@@ -123,49 +133,6 @@ function withoutTruth(block: FetchedBlock, how: 'drops' | 'alters'): FetchedBloc
   return { ...block, receipts };
 }
 
-async function oneTree(seed: number) {
-  const source = makeSource(seed);
-  const mirror = new MemoryMirror(plainFold([source.genesis])[0] as FoldedBlock);
-  const run = await runTree(seed, source, async () => mirror);
-  const expected = plainFold(run.canonical);
-  const label = `seed ${seed}`;
-  expect(names(mirror.blocks), label).toEqual(names(expected));
-  expect(places(mirror.blocks), label).toEqual(places(expected));
-  const stale = new Set(expected.map(({ block }) => block.hash.toString('hex')));
-  expect(
-    mirror.orphans.filter(({ block }) => stale.has(block.hash.toString('hex'))),
-    label,
-  ).toEqual([]);
-  expect(snapshot(mirror.tables) === snapshot(await replay(expected)), `${label}: projections equal a replay`).toBe(
-    true,
-  );
-  return run;
-}
-
 function names(blocks: readonly FoldedBlock[]): string[] {
   return blocks.map(({ block }) => block.hash.toString('hex'));
-}
-
-function places(blocks: readonly FoldedBlock[]): string[] {
-  return blocks.flatMap(({ events }) =>
-    events.map(({ event, block, logIndex }) => `${event.sequence} ${block.number} ${logIndex} ${event.type}`),
-  );
-}
-
-/** The projections as one fold over everything gives them. */
-async function replay(blocks: readonly FoldedBlock[]): Promise<Map<Projection, Map<string, AnyRow>>> {
-  const mirror = new MemoryMirror(blocks[0] as FoldedBlock);
-  await mirror.extend({ blocks: blocks.slice(1), finalNumber: 0n });
-  return mirror.tables;
-}
-
-/** One line a row, sorted: deep equality of thousands of buffers would take longer than the trees. */
-function snapshot(tables: Map<Projection, Map<string, AnyRow>>): string {
-  const show = (value: unknown) => (Buffer.isBuffer(value) ? value.toString('base64') : String(value));
-  return [...tables]
-    .flatMap(([{ table }, rows]) =>
-      [...rows.values()].map((row) => `${table.name} ${Object.keys(table.columns).map((name) => show(row[name]))}`),
-    )
-    .sort()
-    .join('\n');
 }

@@ -10,17 +10,13 @@ import { verifyBlock } from '../verify/block.verifier.js';
 import { MismatchError } from '../verify/mismatch.error.js';
 import { AskedSource } from './asked.source.js';
 import type { ChainSource, FetchedBlock } from './chain-source.js';
+import { Checkpoints } from './checkpoints.js';
 import { consume } from './consume.js';
 import { incidentOf, mayPass, PATIENCE, type Patience } from './distrust.js';
 import { Follower } from './follower.js';
 import { NetworkState } from './network.state.js';
 import { BeyondFinalityError } from './progress.js';
-
-export interface RunnerLog {
-  log(message: string): void;
-  warn(message: string): void;
-  error(message: string): void;
-}
+import type { RunnerLog } from './runner-log.js';
 
 export interface RunnerDependencies {
   dataSource: DataSource;
@@ -29,6 +25,8 @@ export interface RunnerDependencies {
   log: RunnerLog;
   failpoint?: (name: MirrorFailpoint) => void;
   patience?: Patience;
+  /** A second node of the same network, asked at checkpoints only. */
+  witness?: ChainSource;
 }
 
 /**
@@ -39,6 +37,7 @@ export class NetworkRunner {
   readonly state: NetworkState;
   private readonly source: ChainSource;
   private readonly patience: Patience;
+  private readonly checkpoints: Checkpoints;
   /** Incidents since the last progress. */
   private distrusted = 0;
   /** Highest block with an open incident, −1 when it is about no block. */
@@ -51,10 +50,20 @@ export class NetworkRunner {
     this.state = new NetworkState(network);
     this.source = new AskedSource(dependencies.source);
     this.patience = dependencies.patience ?? PATIENCE;
+    this.checkpoints = new Checkpoints(network, this.source, dependencies.witness, dependencies.log);
   }
 
   /** Resolves when stopped by the signal. Never rejects. */
   async run(signal: AbortSignal): Promise<void> {
+    const looking = setInterval(() => void this.lookAtWitness(), this.patience.witnessMs);
+    try {
+      await this.followOn(signal);
+    } finally {
+      clearInterval(looking);
+    }
+  }
+
+  private async followOn(signal: AbortSignal): Promise<void> {
     let delay = this.patience.firstMs;
     while (!signal.aborted) {
       try {
@@ -126,7 +135,10 @@ export class NetworkRunner {
           metrics.onReorganisation(network.name);
           log.warn(`${network.name}: reorganised, ${depth} blocks deep.`);
         },
-        onFinal: (number) => writer.checkpoint(number),
+        onFinal: async (number) => {
+          const checkpoint = await writer.checkpoint(number);
+          if (checkpoint) await this.checkpoints.complete(lead.client, checkpoint);
+        },
       });
     } catch (error) {
       const incident = incidentOf(error);
@@ -154,6 +166,11 @@ export class NetworkRunner {
       );
     }
     return this.verify(block);
+  }
+
+  private async lookAtWitness(): Promise<void> {
+    const head = await this.dependencies.witness?.head().catch(() => undefined);
+    this.state.witnessNumber = head?.number;
   }
 
   /** Having caught up once is enough: a few blocks of lag are the chain being faster than a commit for a moment. */

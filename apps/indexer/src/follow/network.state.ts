@@ -12,6 +12,8 @@ export class NetworkState {
   phase: Phase = 'connecting';
   mirror: MirrorState | undefined;
   headNumber: bigint | undefined;
+  /** Head of the second node, when it was last asked; undefined where there is none or it doesn't answer. */
+  witnessNumber: bigint | undefined;
   stoppedReason: string | undefined;
   /** Why the last try failed; undefined once it works again. */
   lastError: string | undefined;
@@ -28,6 +30,13 @@ export class NetworkState {
     return lag > 0n ? lag : 0n;
   }
 
+  /** Blocks that the second node has and the mirror hasn't: how a node that tells an old head for ever is seen. */
+  get behindWitness(): bigint | undefined {
+    if (this.witnessNumber === undefined || this.mirror === undefined) return undefined;
+    const behind = this.witnessNumber - this.mirror.tip.number;
+    return behind > 0n ? behind : 0n;
+  }
+
   toJSON(): Record<string, unknown> {
     const { mirror } = this;
     return {
@@ -39,6 +48,7 @@ export class NetworkState {
       ledgerHead: mirror && `0x${mirror.ledger.head.toString('hex')}`,
       headNumber: this.headNumber?.toString(),
       lag: this.lag?.toString(),
+      behindWitness: this.behindWitness?.toString(),
       reorganisations: this.reorganisations,
       mismatches: this.mismatches,
       stoppedReason: this.stoppedReason,

@@ -1,5 +1,5 @@
 import type { RpcHead } from '../../../../libs/chain-client/src/rpc/transport.js';
-import type { FetchedBlock, FetchedReceipt, FetchedTransaction, Head } from './chain-source.js';
+import type { FetchedBlock, FetchedReceipt, FetchedTransaction, Head, StateProof } from './chain-source.js';
 
 /** Execution API, `Block` with full transactions. */
 export interface RpcBlock {
@@ -56,6 +56,12 @@ export interface RpcReceipt {
   cumulativeGasUsed: string;
   logsBloom: string;
   logs: { address: string; topics: string[]; data: string }[];
+}
+
+/** EIP-1186 */
+export interface RpcStateProof {
+  accountProof: string[];
+  storageProof: { proof: string[] }[];
 }
 
 /** A node answered something that isn't a block; asking again may help, believing it can't. */
@@ -118,6 +124,15 @@ function parseFields(block: RpcBlock, receipts: readonly RpcReceipt[]): FetchedB
     transactions: block.transactions.map(parseTransaction),
     receipts: receipts.map(parseReceipt),
   };
+}
+
+export function parseStateProof(answer: RpcStateProof | null): StateProof {
+  const nodes = (list: unknown) => {
+    if (!Array.isArray(list)) throw new MalformedAnswer('The node gave a state proof in the wrong shape.');
+    return list.map((node) => bytes(node));
+  };
+  const { accountProof, storageProof } = answer ?? {};
+  return { account: nodes(accountProof), slots: (storageProof ?? []).map(({ proof }) => nodes(proof)) };
 }
 
 function parseTransaction(transaction: RpcTransaction): FetchedTransaction {

@@ -1,8 +1,15 @@
 import { RpcError } from '../../../../libs/chain-client/src/rpc/rpc.error.js';
 import type { RpcHead, RpcTransport } from '../../../../libs/chain-client/src/rpc/transport.js';
 import { toHex } from '../../../../libs/platform/src/bytes.js';
-import type { ChainSource, FetchedBlock, Head, Position, Watch } from './chain-source.js';
-import { parseBlock, parseHead, type RpcBlock, type RpcReceipt } from './rpc-block.js';
+import type { ChainSource, FetchedBlock, Head, Position, StateProof, Watch } from './chain-source.js';
+import {
+  parseBlock,
+  parseHead,
+  parseStateProof,
+  type RpcBlock,
+  type RpcReceipt,
+  type RpcStateProof,
+} from './rpc-block.js';
 
 const METHOD_NOT_FOUND = -32601;
 
@@ -58,6 +65,11 @@ export class RpcSource implements ChainSource {
     const answers = await this.rpc.batch<RpcBlock | null>(calls);
     const missing = answers.indexOf(null);
     return this.withReceipts((missing === -1 ? answers : answers.slice(0, missing)) as RpcBlock[]);
+  }
+
+  async stateProof(account: Buffer, slots: readonly Buffer[], number: bigint): Promise<StateProof> {
+    const params = [toHex(account), slots.map(toHex), quantity(number)];
+    return parseStateProof(await this.rpc.request<RpcStateProof | null>('eth_getProof', params));
   }
 
   async watch(onHead: (head: Head) => void, onGap: () => void): Promise<Watch> {

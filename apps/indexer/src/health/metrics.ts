@@ -68,6 +68,9 @@ export class IndexerMetrics {
       toNumber(mirror?.ledger.sequence),
     );
     gauge('emr_indexer_lag_blocks', 'Blocks the node has and the mirror has not', ({ lag }) => toNumber(lag));
+    gauge('emr_indexer_behind_witness_blocks', 'Blocks the second node has and the mirror has not', (state) =>
+      toNumber(state.behindWitness),
+    );
     gauge(
       'emr_indexer_stopped',
       '1 while a network is not followed because its node can not be believed',

@@ -28,8 +28,9 @@ CREATE TABLE incident (
   -- when the node's answers fitted again
   resolved_at timestamptz
 );
--- One open incident a block and kind, however often the node is asked again.
-CREATE UNIQUE INDEX uq_incident_open ON incident (network, kind, block_number) NULLS NOT DISTINCT WHERE resolved_at IS NULL;
+-- One open incident a block and kind, however often the node is asked again; a history replaced is one incident, wherever it is noticed.
+CREATE UNIQUE INDEX uq_incident_open
+  ON incident (network, kind, (CASE WHEN kind IN ('mismatch', 'witness') THEN block_number ELSE -1 END)) WHERE resolved_at IS NULL;
 CREATE INDEX ix_incident_network ON incident (network, id);
 
 -- Who leads a network, and when it was last heard of. Says nothing of the chain.
