@@ -8,8 +8,8 @@ import { OperatorTools1004 } from './migrations/1004-operator-tools.js';
 import { WritePathSpeed1005 } from './migrations/1005-write-path-speed.js';
 import { NodeReader1006 } from './migrations/1006-node-reader.js';
 import { MirrorIncidents1007 } from './migrations/1007-mirror-incidents.js';
-import { AuditExports1010 } from './migrations/1010-audit-exports.js';
 import { AuditAtVolume1009 } from './migrations/1009-audit-at-volume.js';
+import { AuditExports1010 } from './migrations/1010-audit-exports.js';
 import { Webhooks1014 } from './migrations/1014-webhooks.js';
 
 export interface DataSourceSettings {
@@ -52,8 +52,8 @@ export function createDataSource(settings: DataSourceSettings): DataSource {
       WritePathSpeed1005,
       NodeReader1006,
       MirrorIncidents1007,
-      AuditExports1010,
       AuditAtVolume1009,
+      AuditExports1010,
       Webhooks1014,
     ],
     migrationsTableName: 'migration',

@@ -7,7 +7,7 @@ import type { NetworkConfig } from '../../../../libs/platform/src/networks.js';
 import { freshDatabase, type TestDatabase } from '../../../../test/stack/database.js';
 import { modelContract } from '../../test/ledger-model.js';
 import { MemoryMirror } from '../../test/memory-mirror.js';
-import { DEPTH, makeSource, options, plainFold, runTree } from '../../test/tree-run.js';
+import { options, plainFold, runTree, seededTree } from '../../test/tree-run.js';
 import { copyStructure } from '../rebuild/structure.js';
 import { verifyBlock } from '../verify/block.verifier.js';
 import type { FoldedBlock } from '../verify/ledger.fold.js';
@@ -38,12 +38,18 @@ beforeAll(async () => {
   await dataSource.initialize();
   client = (await dataSource.createQueryRunner().connect()) as PoolClient;
 
-  const source = makeSource(4_242);
-  const run = await runTree(4_242, source, async () => new MemoryMirror(plainFold([source.genesis])[0] as FoldedBlock));
+  const tree = seededTree(4_242);
+  const { source } = tree;
+  const run = await runTree(tree, async () => new MemoryMirror(plainFold([source.genesis])[0] as FoldedBlock));
   blocks = plainFold(run.canonical).map(fiveDaysApart);
   const network: NetworkConfig = {
     ...{ name: 'local', chainId: 7n, rpc: '/nowhere', contract: modelContract(), startBlock: 0n },
-    ...{ genesisHash: source.genesis.fetched.hash, finalityDepth: DEPTH, gasLimit: 60_000_000, storeRawBlocks: true },
+    ...{
+      genesisHash: source.genesis.fetched.hash,
+      finalityDepth: tree.shape.finalityDepth,
+      gasLimit: 60_000_000,
+      storeRawBlocks: true,
+    },
     relayers: [],
   };
   const epoch = await openNetwork(client, network, async () => verifyBlock(source.genesis.fetched, options()));

@@ -105,5 +105,6 @@ export class NetworkRebuild {
 }
 
 function verify(network: NetworkConfig) {
-  return (block: FetchedBlock) => verifyBlock(block, { contract: network.contract, keepRaw: network.storeRawBlocks });
+  const options = { contract: network.contract, keepRaw: network.storeRawBlocks, proveSenders: true };
+  return (block: FetchedBlock) => verifyBlock(block, options);
 }

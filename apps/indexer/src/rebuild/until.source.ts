@@ -22,7 +22,7 @@ export class UntilSource implements ChainSource {
 
   /** @throws TargetGoneError */
   async head(): Promise<Head> {
-    const block = await this.node.blockByHash(this.target.hash);
+    const block = await this.node.blockByHash(this.target);
     const canonical = await this.node.hashAt(this.target.number);
     if (!block || !canonical?.equals(this.target.hash)) throw new TargetGoneError(this.target);
     return { ...this.target, parentHash: block.header.parentHash as Buffer };
@@ -32,8 +32,12 @@ export class UntilSource implements ChainSource {
     return this.node.hashAt(number);
   }
 
-  blockByHash(hash: Buffer): Promise<FetchedBlock | undefined> {
-    return this.node.blockByHash(hash);
+  blockByHash(position: Position): Promise<FetchedBlock | undefined> {
+    return this.node.blockByHash(position);
+  }
+
+  stateProof(...asked: Parameters<ChainSource['stateProof']>): ReturnType<ChainSource['stateProof']> {
+    return this.node.stateProof(...asked);
   }
 
   blocksByNumber(from: bigint, to: bigint): Promise<FetchedBlock[]> {
