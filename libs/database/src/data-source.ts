@@ -10,6 +10,7 @@ import { NodeReader1006 } from './migrations/1006-node-reader.js';
 import { MirrorIncidents1007 } from './migrations/1007-mirror-incidents.js';
 import { AuditAtVolume1009 } from './migrations/1009-audit-at-volume.js';
 import { AuditExports1010 } from './migrations/1010-audit-exports.js';
+import { AccessLogChain1011 } from './migrations/1011-access-log-chain.js';
 import { Webhooks1014 } from './migrations/1014-webhooks.js';
 
 export interface DataSourceSettings {
@@ -54,6 +55,7 @@ export function createDataSource(settings: DataSourceSettings): DataSource {
       MirrorIncidents1007,
       AuditAtVolume1009,
       AuditExports1010,
+      AccessLogChain1011,
       Webhooks1014,
     ],
     migrationsTableName: 'migration',

@@ -19,6 +19,7 @@ export async function migrate(ownerUrl: string, onProgress?: (name: string) => v
       const done = await dataSource.runMigrations({ transaction: 'each' });
       for (const { name } of done) onProgress?.(name);
       await grantQueueSchema(lock.query.bind(lock));
+      await lock.query('SELECT gateway.rebase_access_log()');
       return done.map(({ name }) => name);
     } finally {
       await lock.query('SELECT pg_advisory_unlock($1)', [MIGRATION_LOCK]).catch(() => undefined);

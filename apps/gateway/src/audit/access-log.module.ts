@@ -1,6 +1,15 @@
-import { Module } from '@nestjs/common';
+import { Global, Module } from '@nestjs/common';
 import { AccessLog } from './access-log.service.js';
 import { AccessLogStore } from './access-log.store.js';
+import { AccessLogChain } from './access-log-chain.service.js';
+import { AccessLogChainStore } from './access-log-chain.store.js';
+import { AccessLogLinker } from './access-log-linker.js';
+import { AccessLogMetrics } from './access-log-metrics.js';
 
-@Module({ providers: [AccessLog, AccessLogStore], exports: [AccessLog] })
+/** Global, so that `@Route({ look })` works in every feature. */
+@Global()
+@Module({
+  providers: [AccessLog, AccessLogStore, AccessLogChain, AccessLogChainStore, AccessLogLinker, AccessLogMetrics],
+  exports: [AccessLog, AccessLogChain],
+})
 export class AccessLogModule {}

@@ -2,21 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { Grouped } from '../../../../libs/platform/src/grouped.js';
 import type { Caller } from '../auth/caller.js';
 import { AccessLogStore } from './access-log.store.js';
-
-/** Kinds of looks that are no acts on the ledger. Releases of content are written by the statement that decides them. */
-export type LookKind =
-  | 'record-metadata'
-  | 'record-list'
-  | 'record-search'
-  | 'relation'
-  | 'grants'
-  | 'query'
-  | 'audit'
-  | 'audit-search'
-  /** A log-in was made to stand for a record's patient; `detail.account` is its blind index. */
-  | 'account-link'
-  /** Somebody asked for an operation to be withdrawn; whether it was, the operation tells. `detail.own`: whose it was. */
-  | 'operation-cancellation';
+import type { LookKind } from './look.js';
 
 export interface Look {
   kind: LookKind;
@@ -25,6 +11,9 @@ export interface Look {
   /** Filters and counts; never identifiers or other personal data. */
   detail?: Record<string, unknown>;
 }
+
+/** Who looks: somebody with a token, or another hospital. */
+type Looker = Pick<Caller, 'principal' | 'actor'>;
 
 /** The append-only log of looks. Await it before anything of what was looked at leaves. */
 @Injectable()
@@ -35,8 +24,14 @@ export class AccessLog {
     this.#group = new Grouped((looks) => store.append(looks));
   }
 
-  async record(caller: Caller, look: Look): Promise<void> {
-    const { principal, actor } = caller;
+  async record({ principal, actor }: Looker, look: Look): Promise<void> {
     await this.#group.add({ ...look, principal, ...(actor ? { actor: actor.address } : {}) });
   }
+}
+
+/** Another hospital as one who looks: its number stands where a caller's keyed hash would. */
+export function hospitalPrincipal(hospital: number): Buffer {
+  const principal = Buffer.alloc(32);
+  principal.writeUInt32BE(hospital, 28);
+  return principal;
 }

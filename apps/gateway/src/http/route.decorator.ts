@@ -1,8 +1,10 @@
-import { applyDecorators } from '@nestjs/common';
+import { applyDecorators, UseInterceptors } from '@nestjs/common';
 import { RouteConfig } from '@nestjs/platform-fastify';
 import { ApiConsumes, ApiExtension, ApiHeader, ApiOperation, ApiProduces, ApiResponse } from '@nestjs/swagger';
 import type { ZodType } from 'zod';
 import type { ErrorCode } from '../../../../libs/platform/src/errors.js';
+import { LookInterceptor } from '../audit/look.interceptor.js';
+import { isPlainLook, type LookKind } from '../audit/look.js';
 import type { RoleName } from '../auth/caller.js';
 import { operationSchema } from '../operations/operation.schema.js';
 
@@ -27,6 +29,11 @@ export interface RouteOptions {
    */
   act?: 'creates' | 'changes';
   ifMatch?: boolean;
+  /**
+   * What this look is in the access log. Every route that shows something has one; plain looks are logged by this alone, all others by their
+   * feature, which knows the record. Either way before anything is answered; a test calls each route and looks for its entry.
+   */
+  look?: LookKind;
   /** Problems of this route beyond those every route, act and body can meet (http/openapi.ts adds those). */
   problems?: readonly ErrorCode[];
   /** Bytes a body may have; default 100 kB. */
@@ -43,6 +50,7 @@ export interface RouteAccess {
   bodyLimit?: number;
   rawBody?: readonly string[];
   produces?: readonly string[];
+  look?: LookKind;
 }
 
 const actProblems: readonly ErrorCode[] = [
@@ -70,6 +78,7 @@ export function Route(options: RouteOptions): MethodDecorator {
     ...(options.bodyLimit === undefined ? {} : { bodyLimit: options.bodyLimit }),
     ...(options.rawBody ? { rawBody: options.rawBody } : {}),
     ...(options.produces ? { produces: options.produces } : {}),
+    ...(options.look ? { look: options.look } : {}),
   };
   const success: NonNullable<RouteOptions['success']> = {
     ...(act
@@ -94,6 +103,10 @@ export function Route(options: RouteOptions): MethodDecorator {
     ApiExtension('x-problems', [...(act ? actProblems : []), ...(options.problems ?? [])]),
     ...Object.entries(success).map(([status, given]) => responseOf(Number(status), given)),
   ];
+  if (options.look) {
+    decorators.push(ApiExtension('x-access-log', options.look));
+    if (isPlainLook(options.look)) decorators.push(UseInterceptors(LookInterceptor));
+  }
   if (act) {
     decorators.push(
       ApiHeader({
