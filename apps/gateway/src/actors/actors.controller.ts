@@ -28,6 +28,7 @@ export class ActorsController {
   @Get()
   @Route({
     summary: 'Actors of this hospital',
+    look: 'actors',
     roles: ['admin', 'auditor', 'records-officer'],
     success: { 200: actorPageSchema },
     problems: ['INVALID_CURSOR'],
@@ -41,7 +42,12 @@ export class ActorsController {
   }
 
   @Get(':address')
-  @Route({ summary: 'One actor', roles: ['admin', 'auditor', 'records-officer'], success: { 200: actorSchema } })
+  @Route({
+    summary: 'One actor',
+    look: 'actors',
+    roles: ['admin', 'auditor', 'records-officer'],
+    success: { 200: actorSchema },
+  })
   get(@Param('address', { schema: address20 }) address: string): Promise<ActorBody> {
     return this.actors.find(address);
   }

@@ -28,6 +28,7 @@ export class AuditController {
   @Get('events')
   @Route({
     summary: 'Acts on record, newest first',
+    look: 'audit',
     description:
       'Final ones only, allowed and denied. A patient sees those on their own records. All pages show the history as the first one found it; 409 if a ' +
       'reorganisation took that away.',
@@ -49,6 +50,7 @@ export class AuditController {
   @HttpCode(200)
   @Route({
     summary: "Acts on record, also by the patient's identifier",
+    look: 'audit-search',
     description: 'A POST, so that no identifier stands in a URL.',
     roles: ['auditor', 'privacy-officer'],
     success: { 200: auditPageSchema },
@@ -67,6 +69,7 @@ export class AuditController {
   @Get('events/:id')
   @Route({
     summary: 'One act on record',
+    look: 'audit',
     roles: ['auditor', 'privacy-officer', 'patient'],
     success: { 200: auditEventSchema },
     problems: ['NOT_FOUND'],
@@ -78,6 +81,7 @@ export class AuditController {
   @Get('integrity')
   @Route({
     summary: 'How far the mirror was verified, and whether anything is missing',
+    look: 'integrity',
     roles: ['auditor', 'privacy-officer', 'admin'],
     success: { 200: integritySchema },
   })

@@ -75,6 +75,7 @@ export class EmrsController {
   @Get()
   @Route({
     summary: 'Records you may see',
+    look: 'record-list',
     description: 'Metadata, newest first: records you or a team of yours is related to, or that a grant opens to you.',
     roles: 'any',
     success: { 200: emrPageSchema },
@@ -94,6 +95,7 @@ export class EmrsController {
   @HttpCode(200)
   @Route({
     summary: "Records by the patient's identifier",
+    look: 'record-search',
     description: 'A POST, so that no identifier stands in a URL.',
     roles: ['clinician', 'records-officer', 'privacy-officer'],
     success: { 200: emrPageSchema },
@@ -112,6 +114,7 @@ export class EmrsController {
   @Get(':id')
   @Route({
     summary: "A record's metadata",
+    look: 'record-metadata',
     description: 'Never content: that takes a query.',
     roles: 'any',
     success: { 200: { schema: emrSchema, headers: { ETag: 'Version of the record, such as "v3".' } } },

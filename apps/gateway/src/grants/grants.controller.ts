@@ -61,6 +61,7 @@ export class GrantsController {
   @Get('emrs/:id/grants')
   @Route({
     summary: 'Grants on a record',
+    look: 'grants',
     roles: 'any',
     success: { 200: grantPageSchema },
     problems: ['NOT_FOUND', 'INVALID_CURSOR'],
@@ -79,7 +80,13 @@ export class GrantsController {
   }
 
   @Get('grants/:id')
-  @Route({ summary: 'A grant', roles: 'any', success: { 200: grantViewSchema }, problems: ['NOT_FOUND'] })
+  @Route({
+    summary: 'A grant',
+    look: 'grants',
+    roles: 'any',
+    success: { 200: grantViewSchema },
+    problems: ['NOT_FOUND'],
+  })
   view(@CurrentCaller() caller: Caller, @Param('id', { schema: hash32 }) id: string): Promise<GrantView> {
     return this.grants.view(caller, bytesOf(id));
   }

@@ -24,7 +24,12 @@ export class HospitalsController {
   ) {}
 
   @Get()
-  @Route({ summary: 'The registry of hospitals', roles: 'any', success: { 200: hospitalListSchema } })
+  @Route({
+    summary: 'The registry of hospitals',
+    look: 'hospitals',
+    roles: 'any',
+    success: { 200: hospitalListSchema },
+  })
   async list() {
     return { items: await this.hospitals.list() };
   }

@@ -12,6 +12,7 @@ export class NetworksController {
   @Get()
   @Route({
     summary: 'The networks: heads, lag, peers, finality',
+    look: 'networks',
     roles: ['admin', 'auditor'],
     success: { 200: networkListSchema },
   })

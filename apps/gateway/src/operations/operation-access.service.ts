@@ -42,6 +42,14 @@ export class OperationAccess {
     return view;
   }
 
+  /** `find`, as a look of its own. */
+  async look(caller: Caller, id: string): Promise<OperationView> {
+    const view = await this.find(caller, id);
+    const { recordId, requestId } = view;
+    await this.accessLog.record(caller, { kind: 'operation', ...recordOf(recordId), requestId });
+    return view;
+  }
+
   async list(caller: Caller, query: OperationQuery, exchange: { request: FastifyRequest; reply: FastifyReply }) {
     const after = decodeCursor(LIST, query.cursor, cursorKey);
     const views = await this.submission.reader.list({
@@ -49,6 +57,11 @@ export class OperationAccess {
       ...(seesAll(caller) ? {} : { principal: caller.principal }),
       ...(after ? { before: BigInt(after[0]) } : {}),
       ...(query.type === undefined ? {} : { type: query.type }),
+    });
+    const found = Math.min(views.length, query.limit);
+    await this.accessLog.record(caller, {
+      kind: 'operation-list',
+      detail: { ...(query.type === undefined ? {} : { type: query.type }), all: seesAll(caller), found },
     });
     return pageOf(exchange, LIST, views, query.limit, (view) => [String(view.ordinal)], presentOperation);
   }
@@ -62,8 +75,9 @@ export class OperationAccess {
     const { recordId, requestId } = view;
     await this.accessLog.record(caller, {
       kind: 'operation-cancellation',
-      ...(recordId.some((byte) => byte !== 0) ? { recordId } : {}),
-      ...{ requestId, detail: { operation: id, own } },
+      ...recordOf(recordId),
+      requestId,
+      detail: { operation: id, own },
     });
     if (view.state !== 'cancelled' && (await this.submission.cancel(id)) !== 'cancelled') {
       throw new ProblemError('CONFLICT', {
@@ -120,6 +134,11 @@ export class OperationAccess {
       else this.#streams.delete(name);
     }
   }
+}
+
+/** None where an act concerns no record. */
+function recordOf(recordId: Buffer): { recordId?: Buffer } {
+  return recordId.some((byte) => byte !== 0) ? { recordId } : {};
 }
 
 function nameOf(caller: Caller): string {

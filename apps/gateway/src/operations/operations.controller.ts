@@ -23,6 +23,7 @@ export class OperationsController {
   @Get()
   @Route({
     summary: 'Operations, newest first',
+    look: 'operation-list',
     description: 'Your own; administrators and auditors see all.',
     roles: 'any',
     success: { 200: operationPageSchema },
@@ -38,14 +39,15 @@ export class OperationsController {
   }
 
   @Get(':id')
-  @Route({ summary: 'One operation', roles: 'any', success: { 200: operationSchema } })
+  @Route({ summary: 'One operation', look: 'operation', roles: 'any', success: { 200: operationSchema } })
   async get(@CurrentCaller() caller: Caller, @Param('id', { schema: operationId }) id: string): Promise<OperationBody> {
-    return presentOperation(await this.access.find(caller, id));
+    return presentOperation(await this.access.look(caller, id));
   }
 
   @Get(':id/stream')
   @Route({
     summary: 'The life of an operation as server-sent events',
+    look: 'operation',
     description: 'An `operation` event at each change of state; ends at a final state.',
     roles: 'any',
     produces: ['text/event-stream'],
@@ -56,7 +58,7 @@ export class OperationsController {
     @Param('id', { schema: operationId }) id: string,
     @Res() reply: FastifyReply,
   ): Promise<void> {
-    const first = await this.access.find(caller, id);
+    const first = await this.access.look(caller, id);
     await reply
       .type('text/event-stream')
       .header('x-accel-buffering', 'no')

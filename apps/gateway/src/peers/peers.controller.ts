@@ -20,6 +20,7 @@ export class PeersController {
   @Get()
   @Route({
     summary: 'Nodes our nodes stay connected to',
+    look: 'peers',
     roles: ['admin', 'auditor'],
     success: { 200: peerListSchema },
   })

@@ -46,6 +46,7 @@ export class QueriesController {
   @Get('queries/:id')
   @Route({
     summary: 'A query of yours',
+    look: 'query',
     roles: 'any',
     success: { 200: queryViewSchema },
     problems: ['NOT_FOUND'],
@@ -57,6 +58,7 @@ export class QueriesController {
   @Get('queries/:id/content')
   @Route({
     summary: 'The content a query of yours opened',
+    look: 'release',
     description:
       'Once confirmed, until it expires. Actor, relation and grant are checked again, and the release is logged.',
     roles: 'any',

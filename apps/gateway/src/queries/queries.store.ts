@@ -35,7 +35,7 @@ export interface ReleaseKey {
   principal: Buffer;
   /** Blind index of a patient's log-in: what they asked as the record's subject stands while the log-in stands for the patient. */
   account: Buffer | null;
-  /** Whether this is a release: written to the access log, in the same commit, when it is allowed. */
+  /** Whether this is a release, or a look at how the query stands. Either is written to the access log by the statement that decides it. */
   release: boolean;
 }
 
@@ -216,8 +216,11 @@ WITH looked AS MATERIALIZED (
     AND k.version = v.version AND k.request_id = v.request_id LIMIT 1) k ON true
 ), released AS (
   INSERT INTO gateway.access_log (principal, actor, kind, record_id, request_id, detail)
-  SELECT principal, actor, 'release', "recordId", "requestId", jsonb_build_object('version', version, 'sequence', sequence)
-  FROM looked WHERE release AND final AND outcome = 0 AND standing AND NOT expired
+  SELECT principal, actor, kind, "recordId", "requestId", CASE WHEN kind <> 'query'
+    THEN jsonb_build_object('version', version, 'sequence', sequence, 'network', network) ELSE '{}' END
+  FROM looked CROSS JOIN LATERAL (SELECT CASE WHEN NOT release THEN 'query' WHEN final AND outcome = 0
+    THEN CASE WHEN standing AND NOT expired THEN 'release' ELSE 'release-refused' END END AS kind) k
+  WHERE kind IS NOT NULL
 )
 SELECT n::int, "operationId", network, "recordId", "requestId", parameters, sequence, outcome, final, "transactionHash", "blockTime",
   expired, standing, custodian, version, "contentHash", "contentRequestId", "kekId", "wrappedDek"

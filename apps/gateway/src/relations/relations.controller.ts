@@ -47,7 +47,13 @@ export class RelationsController {
   }
 
   @Get('relations/:id')
-  @Route({ summary: 'A care relation', roles: 'any', success: { 200: relationViewSchema }, problems: ['NOT_FOUND'] })
+  @Route({
+    summary: 'A care relation',
+    look: 'relation',
+    roles: 'any',
+    success: { 200: relationViewSchema },
+    problems: ['NOT_FOUND'],
+  })
   view(@CurrentCaller() caller: Caller, @Param('id', { schema: hash32 }) id: string): Promise<RelationView> {
     return this.relations.view(caller, bytesOf(id));
   }

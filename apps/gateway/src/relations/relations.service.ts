@@ -48,7 +48,7 @@ export class RelationsService {
     const relation = await this.store.find(relationId);
     if (!relation) throw new ProblemError('NOT_FOUND');
     await this.records.requireVisible(caller, relation.recordId);
-    await this.accessLog.record(caller, { kind: 'relation', recordId: relation.recordId });
+    await this.accessLog.record(caller, { kind: 'relation', recordId: relation.recordId, requestId: relationId });
     return present(relationId, relation);
   }
 

@@ -30,7 +30,12 @@ export class SignersController {
   constructor(private readonly signers: SignersService) {}
 
   @Get()
-  @Route({ summary: 'The signers of transactions', roles: ['admin', 'auditor'], success: { 200: signerListSchema } })
+  @Route({
+    summary: 'The signers of transactions',
+    look: 'signers',
+    roles: ['admin', 'auditor'],
+    success: { 200: signerListSchema },
+  })
   async list(): Promise<{ items: SignerBody[] }> {
     return { items: await this.signers.list() };
   }
@@ -38,6 +43,7 @@ export class SignersController {
   @Get('actions')
   @Route({
     summary: 'What operators did to signers, newest first',
+    look: 'signers',
     description: 'Also what was refused. Rows are only ever added.',
     roles: ['admin', 'auditor'],
     success: { 200: signerActionPageSchema },
@@ -99,6 +105,7 @@ export class SignersController {
   @Get(':id/transactions')
   @Route({
     summary: "A signer's transactions that aren't final, lowest nonce first",
+    look: 'signers',
     description: 'At most 200. The first is what all others wait for.',
     roles: ['admin', 'auditor'],
     success: { 200: signerTransactionListSchema },
@@ -110,6 +117,7 @@ export class SignersController {
   @Get(':id/transactions/:nonce')
   @Route({
     summary: 'What a nonce was bound to, and what became of it',
+    look: 'signers',
     roles: ['admin', 'auditor'],
     success: { 200: signerTransactionSchema },
   })

@@ -26,6 +26,7 @@ export class TeamsController {
   @Get(':team/members')
   @Route({
     summary: 'Members of a team',
+    look: 'teams',
     description: 'A team that nobody is in is an empty list: teams are addresses that a hospital chooses.',
     roles: ['admin', 'auditor', 'records-officer'],
     success: { 200: teamMemberPageSchema },

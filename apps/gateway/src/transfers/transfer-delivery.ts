@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { toHex } from '../../../../libs/platform/src/bytes.js';
 import { ProblemError } from '../../../../libs/platform/src/errors.js';
+import { AccessLog, hospitalPrincipal } from '../audit/access-log.service.js';
 import { GATEWAY_ENV, type GatewayEnv } from '../gateway.env.js';
 import { PeerClient } from '../peering/peer.client.js';
 import { SagaStore } from './saga/saga.store.js';
@@ -21,11 +22,13 @@ export class TransferDelivery {
     private readonly transfers: TransfersStore,
     private readonly sagas: SagaStore,
     private readonly packages: TransferPackages,
+    private readonly accessLog: AccessLog,
     @Inject(GATEWAY_ENV) private readonly env: GatewayEnv,
   ) {}
 
   /** @throws ProblemError PEER_UNAVAILABLE or PEER_TIMEOUT, also while the peer doesn't know of the transfer yet */
   async deliver(row: TransferRow, { bytes }: { bytes: Buffer }): Promise<void> {
+    await this.logRelease(row);
     const answer = await this.client.request(row.peerHospital, {
       method: 'POST',
       path: `/peer/v1/transfers/${toHex(row.id)}/package`,
@@ -39,6 +42,17 @@ export class TransferDelivery {
       });
     }
     await this.sagas.markDelivered(row.id);
+  }
+
+  /** Writes that the package leaves for its receiver into the access log, in the name of whoever asked for the transfer; before it does. */
+  async logRelease({ id, recordId, principal, actor, peerHospital, version }: TransferRow): Promise<void> {
+    const looker = { principal: principal ?? hospitalPrincipal(peerHospital) };
+    await this.accessLog.record(actor ? { ...looker, actor: { address: actor, custody: 'gateway' } } : looker, {
+      kind: 'transfer-package',
+      recordId,
+      requestId: id,
+      detail: { version, hospital: peerHospital },
+    });
   }
 
   /** @throws ProblemError PEER_UNAVAILABLE or PEER_TIMEOUT, also while the peer has no package yet; PackageInvalid */

@@ -3,6 +3,8 @@ import { reasonName } from '../../../../libs/contracts/src/operations.js';
 import { toHex } from '../../../../libs/platform/src/bytes.js';
 import { ProblemError } from '../../../../libs/platform/src/errors.js';
 import type { NetworksConfig } from '../../../../libs/platform/src/networks.js';
+import { AccessLog } from '../audit/access-log.service.js';
+import type { Caller } from '../auth/caller.js';
 import { NETWORKS } from '../core.tokens.js';
 import { GATEWAY_ENV, type GatewayEnv } from '../gateway.env.js';
 import { bytesOf, toInstant } from '../http/fields.js';
@@ -10,12 +12,15 @@ import { type ObservedAct, SagaFacts } from './saga/saga.facts.js';
 import type { Transfer, TransferDetail, TransferListQuery, TransferStep } from './transfer.schema.js';
 import { type MirroredTransfer, type TransferRow, TransfersStore } from './transfers.store.js';
 
+type TransferInList = TransferRow & { createdAtText: string; view: Transfer };
+
 /** Transfers as the API shows them: this side's row joined with what the ledgers say. */
 @Injectable()
 export class TransferViews {
   constructor(
     private readonly store: TransfersStore,
     private readonly facts: SagaFacts,
+    private readonly accessLog: AccessLog,
     @Inject(NETWORKS) private readonly networks: NetworksConfig,
     @Inject(GATEWAY_ENV) private readonly env: Pick<GatewayEnv, 'HOSPITAL_ID'>,
   ) {}
@@ -38,11 +43,33 @@ export class TransferViews {
     return { ...this.#present(row, observed.ledger), steps };
   }
 
+  /** `one`, as a look of its own. @throws ProblemError NOT_FOUND */
+  async lookAt(caller: Caller, id: Buffer): Promise<TransferDetail> {
+    const transfer = await this.one(id);
+    await this.accessLog.record(caller, { kind: 'transfer', recordId: bytesOf(transfer.recordId), requestId: id });
+    return transfer;
+  }
+
   /** Newest first; one row more than `limit` when there are more. */
-  async list(
+  async look(
+    caller: Caller,
+    query: TransferListQuery,
+    before?: { createdAt: string; id: Buffer },
+  ): Promise<TransferInList[]> {
+    const { limit, direction, recordId } = query;
+    const rows = await this.#list(query, before);
+    await this.accessLog.record(caller, {
+      kind: 'transfer-list',
+      ...(recordId ? { recordId: bytesOf(recordId) } : {}),
+      detail: { ...(direction ? { direction } : {}), found: Math.min(rows.length, limit) },
+    });
+    return rows;
+  }
+
+  async #list(
     query: Pick<TransferListQuery, 'limit' | 'direction' | 'recordId'>,
     before?: { createdAt: string; id: Buffer },
-  ): Promise<(TransferRow & { createdAtText: string; view: Transfer })[]> {
+  ): Promise<TransferInList[]> {
     const rows = await this.store.list({
       limit: query.limit + 1,
       ...(before ? { before } : {}),

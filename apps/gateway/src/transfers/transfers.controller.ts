@@ -70,19 +70,21 @@ export class TransfersController {
   @Get('transfers')
   @Route({
     summary: 'Transfers from and to this hospital',
+    look: 'transfer-list',
     description: 'Newest first.',
     roles: ['clinician', 'records-officer', 'privacy-officer', 'auditor'],
     success: { 200: transferPageSchema },
     problems: ['INVALID_CURSOR'],
   })
   async list(
+    @CurrentCaller() caller: Caller,
     @Query({ schema: transferListQuery }) query: TransferListQuery,
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ) {
     const key = decodeCursor(LIST, query.cursor, cursorKey);
     const before = key ? { createdAt: key[0], id: Buffer.from(key[1], 'hex') } : undefined;
-    const rows = await this.views.list(query, before);
+    const rows = await this.views.look(caller, query, before);
     const keyOf = (row: (typeof rows)[number]) => [row.createdAtText, row.id.toString('hex')];
     return pageOf({ request, reply }, LIST, rows, query.limit, keyOf, ({ view }) => view);
   }
@@ -90,12 +92,13 @@ export class TransfersController {
   @Get('transfers/:id')
   @Route({
     summary: 'A transfer and its steps',
+    look: 'transfer',
     roles: ['clinician', 'records-officer', 'privacy-officer', 'auditor'],
     success: { 200: transferDetailSchema },
     problems: ['NOT_FOUND'],
   })
-  async one(@Param('id', { schema: hash32 }) id: string) {
-    return this.views.one(bytesOf(id));
+  one(@CurrentCaller() caller: Caller, @Param('id', { schema: hash32 }) id: string) {
+    return this.views.lookAt(caller, bytesOf(id));
   }
 
   @Post('transfers/:id/approvals')

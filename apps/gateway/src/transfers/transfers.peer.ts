@@ -2,11 +2,12 @@ import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { toHex } from '../../../../libs/platform/src/bytes.js';
 import { ProblemError } from '../../../../libs/platform/src/errors.js';
 import type { NetworksConfig } from '../../../../libs/platform/src/networks.js';
+import { AccessLog, hospitalPrincipal } from '../audit/access-log.service.js';
 import { NETWORKS } from '../core.tokens.js';
 import { GATEWAY_ENV, type GatewayEnv } from '../gateway.env.js';
 import { idOf, type PeerCall, PeerListener, type PeerReply } from '../peering/peer.listener.js';
 import { SagaStore } from './saga/saga.store.js';
-import { PACKAGE_TYPE } from './transfer-delivery.js';
+import { PACKAGE_TYPE, TransferDelivery } from './transfer-delivery.js';
 import { PackageInvalid, packageHash } from './transfer-package.js';
 import { TransferPackages } from './transfer-packages.service.js';
 import { type TransferRow, TransfersStore } from './transfers.store.js';
@@ -19,6 +20,8 @@ export class TransfersPeer implements OnModuleInit {
     private readonly transfers: TransfersStore,
     private readonly sagas: SagaStore,
     private readonly packages: TransferPackages,
+    private readonly delivery: TransferDelivery,
+    private readonly accessLog: AccessLog,
     @Inject(NETWORKS) private readonly networks: NetworksConfig,
     @Inject(GATEWAY_ENV) private readonly env: GatewayEnv,
   ) {}
@@ -57,12 +60,15 @@ export class TransfersPeer implements OnModuleInit {
     const alive = ledger && ['proposed', 'accepted', 'completed'].includes(ledger.state);
     const bytes = alive && row.direction === 'outgoing' ? await this.transfers.package(row.id) : undefined;
     if (!bytes) throw new ProblemError('NOT_FOUND');
+    await this.delivery.logRelease(row);
     return { status: 200, body: bytes, contentType: PACKAGE_TYPE };
   }
 
   async state({ from, params }: PeerCall): Promise<PeerReply> {
     const row = await this.#ofCaller(params, from);
-    const { id, direction, step, outcome, packageHash: hash } = row;
+    const { id, recordId, direction, step, outcome, packageHash: hash } = row;
+    const looker = { principal: hospitalPrincipal(from) };
+    await this.accessLog.record(looker, { kind: 'transfer', recordId, requestId: id, detail: { hospital: from } });
     return { status: 200, body: { id: toHex(id), direction, step, outcome, packageHash: hash && toHex(hash) } };
   }
 

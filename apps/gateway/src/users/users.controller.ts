@@ -24,6 +24,7 @@ export class UsersController {
   @Get()
   @Route({
     summary: 'Users of the built-in issuer',
+    look: 'users',
     roles: ['admin'],
     success: { 200: userPageSchema },
     problems: ['INVALID_CURSOR'],

@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import type { NetworksConfig } from '../../../../../libs/platform/src/networks.js';
+import { hospitalPrincipal } from '../../audit/access-log.service.js';
 import { NETWORKS } from '../../core.tokens.js';
 import { GATEWAY_ENV, type GatewayEnv } from '../../gateway.env.js';
 import { NOW } from '../../policy/standing.sql.js';
@@ -60,13 +61,10 @@ export class ForeignLookStore {
 
   /** Writes the release into the access log, before anything leaves. */
   async logRelease(from: number, requestId: Buffer, look: ForeignLook): Promise<void> {
-    // Nobody of this hospital asked: the principal is the other hospital, by its number.
-    const principal = Buffer.alloc(32);
-    principal.writeUInt32BE(from, 28);
     await this.dataSource.query(
       `INSERT INTO gateway.access_log (principal, actor, kind, record_id, request_id, detail)
        VALUES ($1, $2, 'release-to-hospital', $3, $4, jsonb_build_object('version', $5::int, 'hospital', $6::bigint))`,
-      [principal, look.actor, look.recordId, requestId, look.version, from],
+      [hospitalPrincipal(from), look.actor, look.recordId, requestId, look.version, from],
     );
   }
 }
