@@ -294,6 +294,46 @@ describe('the roles', () => {
   });
 });
 
+describe('what auditors ask of a long log', () => {
+  it('is found by index, whichever filter', async () => {
+    await superuser.query(
+      `INSERT INTO gateway.access_log (at, principal, actor, kind, record_id, position)
+       SELECT now() - n * interval '1 second', sha256(int4send(n % 500)), substring(sha256(int4send(n % 499)) FOR 20),
+         CASE WHEN n % 50 = 0 THEN 'audit' ELSE 'release' END, sha256(int4send(n % 5000)), 0 FROM generate_series(1, 40000) n`,
+    );
+    while ((await store.link(2_000)) !== 0);
+    await superuser.query('ANALYZE gateway.access_log, gateway.access_log_link');
+    const plan = {
+      query: (sql: string, values: unknown[]) => gateway.query(`EXPLAIN ${sql}`, values),
+    } as unknown as DataSource;
+    const planned = new AccessLogChainStore(plan);
+    const { rows } = await superuser.query('SELECT * FROM gateway.access_log ORDER BY id LIMIT 1');
+    const { record_id: recordId, principal, actor } = rows[0];
+    const [from, to] = [new Date(Date.now() - 3_000_000), new Date(Date.now() - 2_000_000)].map((it) =>
+      it.toISOString(),
+    );
+    const before = { at: from!, id: '20000' };
+    const asked: Record<string, [object, typeof before?]> = {
+      nothing: [{}],
+      'the next page': [{}, before],
+      record: [{ recordId }],
+      principal: [{ principal }],
+      actor: [{ actor }],
+      kind: [{ kind: 'audit' }],
+      time: [{ from, to }],
+      'record and time': [{ recordId, from, to }, before],
+    };
+    for (const [what, [filter, key]] of Object.entries(asked)) {
+      const lines = (await planned.entries(filter, '40000', key, 50)).map((row) => Object.values(row)[0]).join('\n');
+      expect(lines, what).toContain('Index');
+      expect(lines, what).not.toContain('Seq Scan');
+    }
+    const stretch = (await planned.links('20000', '20100', 100)).map((row) => Object.values(row)[0]).join('\n');
+    expect(stretch).not.toContain('Seq Scan');
+    expect(await store.entries({ recordId }, '40000', undefined, 50)).toHaveLength(8);
+  });
+});
+
 describe('a log restored from a dump into another server', () => {
   it('is refused until it is migrated, then goes on where it was', async () => {
     await look();
