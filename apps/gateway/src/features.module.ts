@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import { AuditModule } from './audit/audit.module.js';
 import { ContentsModule } from './contents/contents.module.js';
+import { DisclosuresModule } from './disclosures/disclosures.module.js';
 import { EmrsModule } from './emrs/emrs.module.js';
 import { GrantsModule } from './grants/grants.module.js';
 import { QueriesModule } from './queries/queries.module.js';
@@ -9,6 +10,15 @@ import { TransfersModule } from './transfers/transfers.module.js';
 
 /** One line per feature. */
 @Module({
-  imports: [ContentsModule, EmrsModule, RelationsModule, QueriesModule, GrantsModule, TransfersModule, AuditModule],
+  imports: [
+    ContentsModule,
+    EmrsModule,
+    RelationsModule,
+    QueriesModule,
+    GrantsModule,
+    TransfersModule,
+    AuditModule,
+    DisclosuresModule,
+  ],
 })
 export class FeaturesModule {}

@@ -46,6 +46,8 @@ export const gatewayEnv = z
     RATE_LIMIT_PER_MINUTE: z.coerce.number().int().min(1).default(6_000),
     /** Acts that may wait for their transaction on one network before new ones are refused there. */
     QUEUE_DEPTH_LIMIT: z.coerce.number().int().min(1).default(20_000),
+    /** What a patient sees of staff who looked at their record: role and team, or the log-in name as well. */
+    PATIENT_SEES_STAFF: z.enum(['role', 'name']).default('role'),
     /** off: this process serves the API only; another one signs and sends. */
     WORKER: onOff.default(true),
     /** Chaos runs only: where this process ends or pauses itself (libs/platform/src/failpoint.ts). */

@@ -5,6 +5,8 @@ const peersSchema = z.strictObject({
   hospitals: z.record(
     z.string().regex(/^[1-9]\d{0,9}$/, "a hospital's number"),
     z.strictObject({
+      /** What people call it; shown where it received something. */
+      name: z.string().min(1).max(200).optional(),
       url: z
         .url({ protocol: /^https?$/ })
         .refine((url) => !/[?#]/.test(url), 'no query and no fragment')
@@ -19,14 +21,23 @@ export type PeerUrls = Map<number, string>;
 
 /** PEERS_FILE: `{ "hospitals": { "2": { "url": "https://…" } } }`. Without a file no hospital can be reached. @throws Error naming what does not fit. */
 export function readPeers(file: string | undefined): PeerUrls {
-  if (file === undefined) return new Map();
+  return new Map(hospitalsOf(file).map(([id, { url }]) => [id, url]));
+}
+
+/** Names of the hospitals of PEERS_FILE that have one: `{ "url": "https://…", "name": "Hospital B" }`. @throws Error naming what does not fit. */
+export function readPeerNames(file: string | undefined): Map<number, string> {
+  return new Map(hospitalsOf(file).flatMap(([id, { name }]) => (name === undefined ? [] : [[id, name] as const])));
+}
+
+function hospitalsOf(file: string | undefined): [number, { url: string; name?: string | undefined }][] {
+  if (file === undefined) return [];
   const result = peersSchema.safeParse(JSON.parse(readFileSync(file, 'utf8')));
   if (!result.success) {
     throw new Error(
       `${file} does not fit: ${result.error.issues.map((i) => `${i.path.join('.')}: ${i.message}`).join('; ')}`,
     );
   }
-  return new Map(Object.entries(result.data.hospitals).map(([id, { url }]) => [Number(id), url]));
+  return Object.entries(result.data.hospitals).map(([id, hospital]) => [Number(id), hospital]);
 }
 
 /** Whether what is sent there can be read on the way: plain HTTP to another machine. Contents are sealed; ids and times are not. */
