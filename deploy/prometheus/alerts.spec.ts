@@ -2,6 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
+import type { AccessLogChainStore } from '../../apps/gateway/src/audit/access-log-chain.store.js';
+import { AccessLogMetrics } from '../../apps/gateway/src/audit/access-log-metrics.js';
 import type { GatewayEnv } from '../../apps/gateway/src/gateway.env.js';
 import { Metrics } from '../../apps/gateway/src/management/metrics.js';
 import { WritePathMetrics } from '../../apps/gateway/src/management/write-path.metrics.js';
@@ -30,6 +32,7 @@ function metrics(): Map<string, string[]> {
   const gateway = new Metrics();
   new WritePathMetrics({} as WritePathStore, {} as Submission, {} as GatewayEnv, gateway);
   new WebhooksMetrics({} as WebhooksStore, gateway);
+  new AccessLogMetrics({} as AccessLogChainStore, gateway);
   const indexer = new IndexerMetrics();
   indexer.observe([]);
   const all = [gateway.registry, indexer.registry].flatMap((registry) => registry.getMetricsAsArray());
