@@ -33,6 +33,7 @@ function metrics(): Map<string, string[]> {
   new WritePathMetrics({} as WritePathStore, {} as Submission, {} as GatewayEnv, gateway);
   new WebhooksMetrics({} as WebhooksStore, gateway);
   new AccessLogMetrics({} as AccessLogChainStore, gateway);
+  new WebhooksMetrics({} as WebhooksStore, gateway);
   const indexer = new IndexerMetrics();
   indexer.observe([]);
   const all = [gateway.registry, indexer.registry].flatMap((registry) => registry.getMetricsAsArray());
