@@ -109,6 +109,7 @@ async function live(): Promise<void> {
   const related = await ask(people.clinician!, `/v1/emrs/${other}/relations`, { party: { actor: address } });
   samples['/v1/relations/{id}'] = idIn(related);
   samples['/v1/emrs/{id}'] = record;
+  samples['/v1/audit/exports/{id}'] = idIn(await ask(people.auditor!, '/v1/audit/exports', { format: 'ndjson' }));
   const { rows } = await sql.query('SELECT signer_id, nonce FROM gateway.transaction LIMIT 1');
   samples['/v1/admin/signers/{id}'] = String(rows[0].signer_id);
   samples['/v1/admin/signers/{id}/transactions/{nonce}'] = String(rows[0].nonce);
@@ -164,7 +165,7 @@ describe('every route that shows something', () => {
     for (const route of reads.filter(({ name }) => !UNLOGGED.includes(name))) {
       const before = await newest();
       const answer = await call(route);
-      expect(answer.status, `${route.name} ${answer.text}`).toBe(200);
+      expect(answer.status, `${route.name} ${answer.text}`).toBeLessThan(300);
       const { rows } = await sql.query('SELECT kind FROM gateway.access_log WHERE id > $1', [before]);
       if (!rows.some(({ kind }) => kind === route.operation['x-access-log'])) missing.push(route.name);
     }

@@ -49,16 +49,4 @@ export class AccessLogChain {
       last = rows.at(-1)!.sequence;
     }
   }
-
-  /** Entries that fit a filter, newest first, in bounded memory, for exports that need not be whole. */
-  async *matching(filter: EntryFilter, through: string): AsyncGenerator<LinkedEntry> {
-    let before: { at: string; id: string } | undefined;
-    for (;;) {
-      const rows = await this.store.entries(filter, through, before, BATCH);
-      yield* rows;
-      const last = rows.at(-1);
-      if (!last || rows.length < BATCH) return;
-      before = { at: last.atText, id: last.id };
-    }
-  }
 }

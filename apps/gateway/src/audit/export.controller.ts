@@ -24,6 +24,7 @@ export class ExportController {
   @HttpCode(201)
   @Route({
     summary: 'Ask for an export of the acts on record',
+    look: 'audit',
     description:
       'Fixes what it holds: everything final now that fits. Then fetch `links.content`, to its end, and after that `links.manifest`. `emr-verify export` ' +
       'checks the two offline.',
@@ -41,7 +42,7 @@ export class ExportController {
   }
 
   @Get(':id')
-  @Route({ summary: 'An export', roles: ['auditor', 'privacy-officer'], success: { 200: exportSchema } })
+  @Route({ summary: 'An export', look: 'audit', roles: ['auditor', 'privacy-officer'], success: { 200: exportSchema } })
   view(@CurrentCaller() caller: Caller, @Param('id', { schema: exportId }) id: string): Promise<ExportBody> {
     return this.exports.view(caller, id);
   }
@@ -49,6 +50,7 @@ export class ExportController {
   @Get(':id/content')
   @Route({
     summary: 'The events of an export',
+    look: 'audit',
     description:
       'One event a line, by network and sequence; the same bytes each time. If the connection breaks before the end, fetch it again.',
     roles: ['auditor', 'privacy-officer'],
@@ -73,6 +75,7 @@ export class ExportController {
   @Get(':id/manifest')
   @Route({
     summary: 'The signed manifest of an export',
+    look: 'audit',
     description: 'Once its content was fetched to the end. Keep the answer as it is, byte for byte.',
     roles: ['auditor', 'privacy-officer'],
     success: { 200: manifestSchema },

@@ -1,5 +1,15 @@
 /** Looks that carry nothing but the parameters of their route: `@Route({ look })` has them logged, features need do nothing. */
-const plainLooks = ['actors', 'hospitals', 'integrity', 'networks', 'peers', 'signers', 'teams', 'users'] as const;
+const plainLooks = [
+  'actors',
+  'hospitals',
+  'integrity',
+  'networks',
+  'peers',
+  'signers',
+  'teams',
+  'users',
+  'webhooks',
+] as const;
 
 /** Looks that features log themselves, with the record they are about, and what was found. */
 const featureLooks = [

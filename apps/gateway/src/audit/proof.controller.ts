@@ -20,6 +20,7 @@ export class ProofController {
   @Get('audit/events/:id/proof')
   @Route({
     summary: 'A proof that an act is on record, for `emr-verify proof`',
+    look: 'audit',
     description:
       'Verifies offline, against a block hash and a ledger address that you have from elsewhere. The receipt shows every act of its transaction, ' +
       "others' too: for auditors. Keep the answer as it is, byte for byte.",
@@ -38,6 +39,7 @@ export class ProofController {
   @Get('emrs/:id/history-proof')
   @Route({
     summary: "A proof of a record's whole history, for `emr-verify history`",
+    look: 'audit',
     description:
       "Every act on the record that is final, allowed and denied, chained to the count and the head that the ledger's storage holds for it at that block: " +
       'nothing can be left out or added. It shows no act on any other record. Keep the answer as it is, byte for byte.',

@@ -20,6 +20,7 @@ export class WebhooksController {
   @Get()
   @Route({
     summary: 'Receivers that are told of events',
+    look: 'webhooks',
     roles: ['admin', 'auditor'],
     success: { 200: webhookListSchema },
   })
