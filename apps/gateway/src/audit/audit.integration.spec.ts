@@ -18,6 +18,8 @@ import { Records } from '../policy/records.service.js';
 import { RecordsStore } from '../policy/records.store.js';
 import { AccessLog } from './access-log.service.js';
 import { AccessLogStore } from './access-log.store.js';
+import { AccessLogChain } from './access-log-chain.service.js';
+import { AccessLogChainStore } from './access-log-chain.store.js';
 import { auditQuery, auditSearchSchema } from './audit.schema.js';
 import { AuditService, EVENT_LIST } from './audit.service.js';
 import { AuditStore } from './audit.store.js';
@@ -38,15 +40,17 @@ let vault: Vault;
 let patients: Patients;
 let records: Records;
 let audit: AuditService;
+let chain: AccessLogChainStore;
 
 beforeAll(async () => {
   storage = await testStorage();
   ({ gateway, vault } = storage);
   mirror = new MirrorBuilder(storage.mirror);
   records = new Records(new RecordsStore(gateway, networks, { HOSPITAL_ID: 1 } as GatewayEnv), vault);
+  chain = new AccessLogChainStore(gateway);
   const log = new AccessLog(new AccessLogStore(gateway));
   patients = new Patients(new PatientsStore(gateway), vault, new ActorKeys(gateway, vault), records, log);
-  audit = new AuditService(new AuditStore(gateway, networks), patients, records, log);
+  audit = new AuditService(new AuditStore(gateway, networks), patients, records, log, new AccessLogChain(chain));
 
   // Twelve acts on two networks, two a second, every third refused; one more that isn't final.
   for (let index = 0; index < 12; index++) {
@@ -211,9 +215,58 @@ describe('integrity', () => {
       events: '10',
       finalThrough: '9',
       gaps: [],
-      stoppedReason: null,
+      stopped: null,
+      incidents: [],
+      beyondFinality: 0,
+      lastCheckpoint: null,
     });
     expect(global).toMatchObject({ network: 'global', sequence: '3', gaps: [] });
+  });
+
+  it('shows checkpoints, what a second node says of them, and what a node was caught at', async () => {
+    const checkpoint = (witness: string) =>
+      storage.mirror.query(
+        `INSERT INTO mirror.checkpoint (network, block_number, block_hash, sequence, head, witness_hash, proof_missing)
+         SELECT network, number, hash, sequence, decode(repeat('07', 32), 'hex'), ${witness}, 'no archive node' FROM mirror.block
+         WHERE network = 'local' AND number = 9
+         ON CONFLICT ON CONSTRAINT pk_checkpoint DO UPDATE SET witness_hash = excluded.witness_hash`,
+      );
+    const local = async () => (await audit.integrity()).networks[1]!;
+    for (const [witness, secondNode] of [
+      ['NULL', 'not-asked'],
+      ['hash', 'agrees'],
+      ["decode(repeat('00', 32), 'hex')", 'differs'],
+    ] as const) {
+      await checkpoint(witness);
+      expect((await local()).lastCheckpoint).toMatchObject({ block: '9', sequence: '9', proven: false, secondNode });
+    }
+    await storage.mirror.query(
+      `INSERT INTO mirror.incident (network, kind, block_number, detail, resolved_at) VALUES
+         ('local', 'mismatch', 3, 'its receipts have another root', now()),
+         ('local', 'witness', 9, 'the second node has another block', NULL), ('local', 'mismatch', 11, 'its header has another hash', NULL)`,
+    );
+    await storage.mirror.query(
+      "UPDATE mirror.cursor SET stopped_reason = 'block 11 does not fit' WHERE network = 'local'",
+    );
+    const { incidents, stopped } = await local();
+    expect(incidents.map(({ block, resolvedAt }) => [block, resolvedAt === null])).toEqual([
+      ['11', true],
+      ['9', true],
+      ['3', false],
+    ]);
+    expect(stopped).toEqual({ reason: 'block 11 does not fit', block: '11' });
+    await storage.mirror.query("UPDATE mirror.cursor SET stopped_reason = NULL WHERE network = 'local'");
+  });
+
+  it('says how far the access log is chained', async () => {
+    while ((await chain.link(1_000)) !== 0);
+    const { accessLog } = await audit.integrity();
+    expect(Number(accessLog.sequence)).toBeGreaterThan(0);
+    expect(accessLog).toEqual({
+      sequence: accessLog.sequence,
+      head: `0x${(await chain.head()).head.toString('hex')}`,
+      linkedAt: expect.any(String),
+    });
   });
 
   it('names what is missing', async () => {

@@ -3,6 +3,7 @@ import { EmrsModule } from '../emrs/emrs.module.js';
 import { NetworksModule } from '../networks/networks.module.js';
 import { PolicyModule } from '../policy/policy.module.js';
 import { AccessLogModule } from './access-log.module.js';
+import { AccessLogExportService } from './access-log-export.service.js';
 import { AuditController } from './audit.controller.js';
 import { AuditService } from './audit.service.js';
 import { AuditStore } from './audit.store.js';
@@ -21,6 +22,7 @@ import { ProofStore } from './proof.store.js';
   providers: [
     AuditService,
     AuditStore,
+    AccessLogExportService,
     EventFeed,
     ExportService,
     ExportStore,

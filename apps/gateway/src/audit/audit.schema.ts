@@ -93,10 +93,49 @@ export const integritySchema = z
         events: chainInteger.describe('Rows in the mirror; equal to the sequence when nothing is missing.'),
         gaps: z.array(z.object({ after: chainInteger, before: chainInteger })).describe('Missing sequences; none.'),
         reorganisations: z.int(),
-        lastCheckpoint: z.object({ block: chainInteger, sequence: chainInteger }).nullable(),
-        stoppedReason: z.string().nullable().describe('Why the mirror refused to go on, if it did.'),
+        beyondFinality: z.int().describe('Of those, how many went deeper than what was final; none.'),
+        lastCheckpoint: z
+          .object({
+            block: chainInteger,
+            hash: hash32,
+            sequence: chainInteger,
+            head: hash32,
+            proven: z
+              .boolean()
+              .describe("The contract's storage at that block was proven to hold this sequence and head."),
+            proofMissing: z.string().nullable().describe('Why it was not.'),
+            secondNode: z
+              .enum(['agrees', 'differs', 'not-asked'])
+              .describe('Whether another node has the same block there.'),
+          })
+          .nullable(),
+        incidents: z
+          .array(
+            z.object({
+              kind: z.string().meta({ example: 'witness' }),
+              block: chainInteger.nullable(),
+              detail: z.string(),
+              seen: z.int(),
+              firstAt: instant,
+              lastAt: instant,
+              resolvedAt: instant.nullable(),
+            }),
+          )
+          .describe(
+            'What a node was caught at, and differences against a second node (`witness`): open ones first; none.',
+          ),
+        stopped: z
+          .object({
+            reason: z.string(),
+            block: chainInteger.nullable().describe('The first block that was not taken.'),
+          })
+          .nullable()
+          .describe('Why the mirror refused to go on, if it did.'),
       }),
     ),
+    accessLog: z
+      .object({ sequence: chainInteger, head: hash32, linkedAt: instant.nullable() })
+      .describe('How far the access log is chained.'),
   })
   .meta({ id: 'Integrity' });
 export type Integrity = z.output<typeof integritySchema>;

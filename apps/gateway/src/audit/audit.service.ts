@@ -5,14 +5,16 @@ import { toHex } from '../../../../libs/platform/src/bytes.js';
 import { ProblemError } from '../../../../libs/platform/src/errors.js';
 import type { Caller } from '../auth/caller.js';
 import { Patients } from '../emrs/patients.service.js';
-import { bytesOf } from '../http/fields.js';
+import { bytesOf, toInstant } from '../http/fields.js';
 import { decodeCursor } from '../http/page.js';
 import { Records } from '../policy/records.service.js';
 import { AccessLog } from './access-log.service.js';
+import { AccessLogChain } from './access-log-chain.service.js';
 import type { AuditEvent, AuditPage, AuditQuery, AuditSearch, Integrity } from './audit.schema.js';
 import { AuditStore, type Confirmed, type EventRow, type SequenceRange } from './audit.store.js';
 import { presentEvent } from './event.presenter.js';
 import type { EventFilter } from './event-filter.sql.js';
+import { presentIntegrity } from './integrity.presenter.js';
 import type { PatientFilter } from './patient-records.sql.js';
 
 export const EVENT_LIST = 'audit-events';
@@ -48,6 +50,7 @@ export class AuditService {
     private readonly patients: Patients,
     private readonly records: Records,
     private readonly accessLog: AccessLog,
+    private readonly accessLogChain: AccessLogChain,
   ) {}
 
   /** One row more than the limit, so that the page knows whether another follows. */
@@ -110,25 +113,24 @@ export class AuditService {
   }
 
   async integrity(): Promise<Integrity> {
-    const rows = await this.store.integrity();
+    const [rows, log] = await Promise.all([this.store.integrity(), this.accessLogChain.head()]);
     const networks = await Promise.all(
-      rows.map(async (row) => ({
-        network: row.network,
-        verifiedThrough: { block: row.number, hash: toHex(row.hash) },
-        finalThrough: row.finalNumber,
-        sequence: row.sequence,
-        head: toHex(row.head),
-        events: row.events,
-        gaps: row.events === row.sequence ? [] : await this.store.gaps(row.network, row.sequence),
-        reorganisations: row.reorganisations,
-        lastCheckpoint:
-          row.checkpointBlock === null || row.checkpointSequence === null
-            ? null
-            : { block: row.checkpointBlock, sequence: row.checkpointSequence },
-        stoppedReason: row.stoppedReason,
-      })),
+      rows.map(async (row) =>
+        presentIntegrity(
+          row,
+          await this.store.incidents(row.network),
+          row.events === row.sequence ? [] : await this.store.gaps(row.network, row.sequence),
+        ),
+      ),
     );
-    return { networks };
+    return {
+      networks,
+      accessLog: {
+        sequence: log.sequence,
+        head: toHex(log.head),
+        linkedAt: log.linkedAt && toInstant(log.linkedAt),
+      },
+    };
   }
 
   /** Auditors and privacy officers read everything; a patient what concerns their own records. */

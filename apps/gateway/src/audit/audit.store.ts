@@ -53,9 +53,33 @@ export interface IntegrityRow {
   stoppedReason: string | null;
   events: string;
   reorganisations: number;
-  checkpointBlock: string | null;
-  checkpointSequence: string | null;
+  beyondFinality: number;
+  /** The newest checkpoint. */
+  checkpoint: {
+    block: string;
+    hash: string;
+    sequence: string;
+    head: string;
+    witnessHash: string | null;
+    proven: boolean;
+    proofMissing: string | null;
+  } | null;
 }
+
+/** What a node was caught at, or a second node contradicted. */
+export interface IncidentRow {
+  network: string;
+  kind: string;
+  block: string | null;
+  detail: string;
+  seen: number;
+  firstAt: Date;
+  lastAt: Date;
+  resolvedAt: Date | null;
+}
+
+/** Incidents shown of a network: open ones first, then the latest. */
+const MOST_INCIDENTS = 50;
 
 /** Of `mirror.emr_event e`, as an EventRow. */
 export const EVENT_COLUMNS = `e.network, e.sequence, e.block_number AS "blockNumber", e.block_hash AS "blockHash", e.block_time::float8 AS "blockTime",
@@ -197,12 +221,25 @@ export class AuditStore {
     return this.dataSource.query(
       `SELECT u.network, u.number, u.hash, u.final_number AS "finalNumber", u.sequence, u.head, u.stopped_reason AS "stoppedReason",
          (SELECT count(*) FROM mirror.emr_event e WHERE e.network = u.network) AS events,
-         (SELECT count(*)::int FROM mirror.reorganisation r WHERE r.network = u.network) AS reorganisations,
-         c.block_number AS "checkpointBlock", c.sequence AS "checkpointSequence"
+         r.count AS reorganisations, r.beyond AS "beyondFinality", c.checkpoint
        FROM mirror.cursor u
-       LEFT JOIN LATERAL (SELECT * FROM mirror.checkpoint c WHERE c.network = u.network ORDER BY c.block_number DESC LIMIT 1) c ON true
+       CROSS JOIN LATERAL (SELECT count(*)::int AS count, count(*) FILTER (WHERE beyond_finality)::int AS beyond
+                           FROM mirror.reorganisation r WHERE r.network = u.network) r
+       LEFT JOIN LATERAL (
+         SELECT jsonb_build_object('block', block_number::text, 'hash', '0x' || encode(block_hash, 'hex'), 'sequence', sequence::text,
+           'head', '0x' || encode(head, 'hex'), 'witnessHash', '0x' || encode(witness_hash, 'hex'), 'proven', proof IS NOT NULL,
+           'proofMissing', proof_missing) AS checkpoint
+         FROM mirror.checkpoint c WHERE c.network = u.network ORDER BY c.block_number DESC LIMIT 1) c ON true
        WHERE u.network = ANY($1) ORDER BY u.network`,
       [this.#networks],
+    );
+  }
+
+  incidents(network: string): Promise<IncidentRow[]> {
+    return this.dataSource.query(
+      `SELECT network, kind, block_number AS block, detail, seen, first_at AS "firstAt", last_at AS "lastAt", resolved_at AS "resolvedAt"
+       FROM mirror.incident WHERE network = $1 ORDER BY resolved_at IS NULL DESC, id DESC LIMIT $2`,
+      [network, MOST_INCIDENTS],
     );
   }
 

@@ -1,9 +1,11 @@
 import { Body, Controller, Get, HttpCode, Param, Post, Res } from '@nestjs/common';
 import { ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
+import { z } from 'zod';
 import { type Caller, CurrentCaller } from '../auth/caller.js';
 import { Route } from '../http/route.decorator.js';
 import {
+  accessLogManifestSchema,
   type ExportBody,
   type ExportRequest,
   exportId,
@@ -23,8 +25,8 @@ export class ExportController {
   @Post()
   @HttpCode(201)
   @Route({
-    summary: 'Ask for an export of the acts on record',
     look: 'audit',
+    summary: 'Ask for an export of the acts on record, or of the access log',
     description:
       'Fixes what it holds: everything final now that fits. Then fetch `links.content`, to its end, and after that `links.manifest`. `emr-verify export` ' +
       'checks the two offline.',
@@ -49,8 +51,8 @@ export class ExportController {
 
   @Get(':id/content')
   @Route({
-    summary: 'The events of an export',
     look: 'audit',
+    summary: 'The events of an export',
     description:
       'One event a line, by network and sequence; the same bytes each time. If the connection breaks before the end, fetch it again.',
     roles: ['auditor', 'privacy-officer'],
@@ -74,11 +76,11 @@ export class ExportController {
 
   @Get(':id/manifest')
   @Route({
-    summary: 'The signed manifest of an export',
     look: 'audit',
+    summary: 'The signed manifest of an export',
     description: 'Once its content was fetched to the end. Keep the answer as it is, byte for byte.',
     roles: ['auditor', 'privacy-officer'],
-    success: { 200: manifestSchema },
+    success: { 200: z.union([manifestSchema, accessLogManifestSchema]).meta({ id: 'AnyManifest' }) },
     problems: ['CONFLICT'],
   })
   async manifest(

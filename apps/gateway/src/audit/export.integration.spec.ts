@@ -232,6 +232,28 @@ describe('exports', () => {
   });
 });
 
+describe('an export of the access log', () => {
+  it('has every entry up to when it was asked for, this program’s own looks among them, and verifies offline', async () => {
+    const linked = async () =>
+      JSON.parse((await ledger.call(auditor, '/v1/audit/integrity')).text).accessLog.sequence as string;
+    await expect.poll(linked, { timeout: 20_000 }).not.toBe('0');
+    const it = await exported({ of: 'access-log' });
+    const { code, output } = await ledger.verify('access-log', [it.content, it.manifest], [ledger.identityKey]);
+    expect(output).toMatch(/^entries 1 to \d+ of hospital 1's access log, every one in between/);
+    expect(code).toBe(0);
+    expect(it.content).toContain('"kind":"integrity"');
+    const short = it.content.split('\n').slice(1).join('\n');
+    expect((await ledger.verify('access-log', [short, it.manifest], [ledger.identityKey])).output).toContain(
+      'NOT verified: line 1 is entry 2 where 1 is due',
+    );
+  });
+
+  it('takes no filter', async () => {
+    const refused = await ledger.call(auditor, '/v1/audit/exports', { of: 'access-log', type: 'RecordQueried' });
+    expect(refused.status).toBe(400);
+  });
+});
+
 describe('an export that is larger than any buffer', () => {
   const open = async (path: string) => {
     const reader = new AbortController();

@@ -8,16 +8,31 @@ export const exportId = z
   .meta({ example: 'ex_01a20500aac37990adc317c35378e5b8' });
 
 export const exportRequestSchema = z
-  .strictObject({ format: z.enum(['ndjson', 'csv']).default('ndjson'), ...eventFilters, patient })
+  .strictObject({
+    of: z
+      .enum(['events', 'access-log'])
+      .default('events')
+      .describe('The access log is exported whole, from its first entry, as NDJSON: with it goes no filter.'),
+    format: z.enum(['ndjson', 'csv']).default('ndjson'),
+    ...eventFilters,
+    patient,
+  })
+  .refine(
+    ({ of, format, ...filters }) => of === 'events' || (format === 'ndjson' && Object.keys(filters).length === 0),
+    {
+      path: ['of'],
+      message: 'the access log is exported as ndjson, without filters',
+    },
+  )
   .meta({ id: 'ExportRequest', examples: [{ format: 'ndjson', network: 'local', from: '2026-03-01T00:00:00.000Z' }] });
 export type ExportRequest = z.output<typeof exportRequestSchema>;
 
 /** What rows of an export are to each other, and so what can be checked without trust in who made it. */
 const kind = z
-  .enum(['whole', 'record', 'selection'])
+  .enum(['whole', 'record', 'selection', 'access-log'])
   .describe(
     'whole: every event of the networks and times named, none left out. record: every event of one record. Both chain to a head, so that a missing ' +
-      'row is found. selection: rows that fit a filter; that none is left out rests on the signature alone.',
+      'row is found. selection: rows that fit a filter; that none is left out rests on the signature alone. access-log: every entry of it, chained.',
   );
 
 export const exportSchema = z
@@ -33,6 +48,10 @@ export const exportSchema = z
 export type ExportBody = z.output<typeof exportSchema>;
 
 const count = chainInteger;
+const signature = z.object({
+  key: hash32.describe("Ed25519: the hospital's identity key, as in the registry of hospitals."),
+  value: z.string().describe('Over "emr-export/1", a line feed, and the manifest without this member.'),
+});
 
 export const manifestSchema = z
   .object({
@@ -60,10 +79,25 @@ export const manifestSchema = z
           .describe('What was final then.'),
       }),
     ),
-    signature: z.object({
-      key: hash32.describe("Ed25519: the hospital's identity key, as in the registry of hospitals."),
-      value: z.string().describe('Over "emr-export/1", a line feed, and the manifest without this member.'),
-    }),
+    signature,
   })
   .meta({ id: 'ExportManifest' });
+/** Of an export of the access log. */
+export const accessLogManifestSchema = z
+  .object({
+    format: z.literal('emr-access-log/1'),
+    id: exportId,
+    hospital: z.int().meta({ example: 1 }),
+    createdAt: instant,
+    rows: count,
+    bytes: count,
+    sha256: hash32,
+    first: count,
+    last: count,
+    previousHead: hash32,
+    head: hash32,
+    signature,
+  })
+  .meta({ id: 'AccessLogManifest' });
+export type AccessLogManifest = z.output<typeof accessLogManifestSchema>;
 export type Manifest = z.output<typeof manifestSchema>;

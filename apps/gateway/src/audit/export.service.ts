@@ -12,11 +12,12 @@ import { LOGGER, NETWORKS } from '../core.tokens.js';
 import { GATEWAY_ENV, type GatewayEnv } from '../gateway.env.js';
 import { toInstant } from '../http/fields.js';
 import { AccessLog } from './access-log.service.js';
+import { AccessLogExportService } from './access-log-export.service.js';
 import { AuditService, type EventScope } from './audit.service.js';
 import { AuditStore } from './audit.store.js';
 import type { EventFilter } from './event-filter.sql.js';
 import { signManifest } from './export.manifest.js';
-import type { ExportBody, ExportRequest } from './export.schema.js';
+import type { ExportBody, ExportRequest, Manifest } from './export.schema.js';
 import {
   type ExportPlan,
   type ExportRow,
@@ -42,13 +43,20 @@ export class ExportService {
     private readonly events: AuditStore,
     private readonly store: ExportStore,
     private readonly accessLog: AccessLog,
+    private readonly accessLogs: AccessLogExportService,
     private readonly vault: Vault,
     @Inject(NETWORKS) private readonly networks: NetworksConfig,
     @Inject(GATEWAY_ENV) private readonly env: GatewayEnv,
     @Inject(LOGGER) private readonly logger: Logger,
   ) {}
 
-  async create(caller: Caller, { format, ...request }: ExportRequest): Promise<ExportBody> {
+  async create(caller: Caller, { of, format, ...request }: ExportRequest): Promise<ExportBody> {
+    if (of === 'access-log') {
+      const row = await this.accessLogs.plan();
+      await this.accessLog.record(caller, { kind: 'access-log', detail: { export: exportName(row) } });
+      await this.store.insert({ ...row, principal: caller.principal });
+      return present({ ...row, manifest: null });
+    }
     const { patient, ...named } = request;
     const asked = { ...named, ...(patient ? { patient: true } : {}) };
     const row = { id: randomBytes(16), createdAt: new Date(), format, manifest: null };
@@ -82,6 +90,10 @@ export class ExportService {
    */
   async content(caller: Caller, id: string): Promise<{ format: ExportRow['format']; stream: Readable }> {
     const row = await this.#find(id);
+    if (row.plan.kind === 'access-log') {
+      await this.accessLog.record(caller, { kind: 'access-log', detail: { export: id, content: true } });
+      return { format: row.format, stream: this.accessLogs.stream(row, id) };
+    }
     if (this.#running >= AT_ONCE) {
       throw new ProblemError('TOO_MANY_REQUESTS', {
         detail: `${AT_ONCE} exports are being fetched; wait for one to end.`,
@@ -150,7 +162,7 @@ export class ExportService {
       hospital: this.env.HOSPITAL_ID,
       createdAt: row.createdAt.toISOString(),
       media: row.format,
-      kind: row.plan.kind,
+      kind: row.plan.kind as Manifest['kind'],
       filter: row.plan.asked,
       rows: String(totals.reduce((sum, { rows }) => sum + rows, 0n)),
       bytes: String(writer.bytes),

@@ -9,10 +9,12 @@ import type { ExportFormat } from './export.rows.js';
 export interface ExportPlan {
   /** As asked for, for the manifest. */
   asked: Record<string, unknown>;
-  kind: 'whole' | 'record' | 'selection';
+  kind: 'whole' | 'record' | 'selection' | 'access-log';
   /** `filter` of the query, bytes as hex. */
   filter: Record<string, string | string[] | boolean | number>;
   networks: PlannedNetwork[];
+  /** Of the access log: the last entry's sequence. */
+  through?: string;
 }
 
 /** Sequences from (inclusive) to (exclusive), and the final block that was looked up to. Heads and hashes as hex. */

@@ -19,6 +19,7 @@ export class ProofController {
 
   @Get('audit/events/:id/proof')
   @Route({
+    look: 'audit',
     summary: 'A proof that an act is on record, for `emr-verify proof`',
     look: 'audit',
     description:
@@ -38,6 +39,7 @@ export class ProofController {
 
   @Get('emrs/:id/history-proof')
   @Route({
+    look: 'audit',
     summary: "A proof of a record's whole history, for `emr-verify history`",
     look: 'audit',
     description:
