@@ -66,6 +66,7 @@ export function auditQueries(rows: number): AuditQuery[] {
     recordsOfPatient: [{ ask: (on) => storeOn(on).recordsOfPatient(values.patient(0)), bound: 20 }],
     isOfAccount: [{ ask: (on) => storeOn(on).isOfAccount(values.busyRecord, values.account(0)), bound: 20 }],
     integrity: [{ ask: (on) => storeOn(on).integrity(), bound: 'whole' }],
+    incidents: [{ ask: (on) => storeOn(on).incidents('local'), bound: 200 }],
     gaps: [{ ask: (on) => storeOn(on).gaps('local', `${local}`), bound: 'whole' }],
     events: searches(rows),
   };

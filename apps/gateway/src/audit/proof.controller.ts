@@ -19,7 +19,6 @@ export class ProofController {
 
   @Get('audit/events/:id/proof')
   @Route({
-    look: 'audit',
     summary: 'A proof that an act is on record, for `emr-verify proof`',
     look: 'audit',
     description:
@@ -39,7 +38,6 @@ export class ProofController {
 
   @Get('emrs/:id/history-proof')
   @Route({
-    look: 'audit',
     summary: "A proof of a record's whole history, for `emr-verify history`",
     look: 'audit',
     description:
