@@ -21,6 +21,7 @@ Every query the audit API can make, on a mirror of so many events: how long each
 
   --rows N       events in the mirror (default 1000000)
   --reads N      measured reads of each query (default 100)
+  --only TEXT    only queries whose name contains it, such as device=
   --keep         keep the filled database for the next run with as many rows
   --json FILE    write the figures as JSON too
   --state DIR    state folder (default .emr/bench-audit)
@@ -52,7 +53,7 @@ export async function run(args: string[]): Promise<number> {
     const figures: Record<string, unknown> = { rows: options.rows };
     const findings: string[] = [];
     try {
-      for (const query of auditQueries(options.rows)) {
+      for (const query of auditQueries(options.rows).filter(({ name }) => name.includes(options.only))) {
         const { figure, finding } = await measure(dataSource, query, options.reads);
         figures[query.name] = figure;
         if (finding) findings.push(finding);
@@ -78,7 +79,7 @@ function parseOptions(args: string[]) {
   const { values } = parseArgs({
     args,
     options: {
-      ...{ rows: text, reads: text, json: text, state: text, port: text },
+      ...{ rows: text, reads: text, only: text, json: text, state: text, port: text },
       keep: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
     },
@@ -90,7 +91,7 @@ function parseOptions(args: string[]) {
   };
   return {
     ...{ rows: whole('rows', 1_000_000), reads: whole('reads', 100), port: whole('port', 4390) },
-    ...{ keep: values.keep, help: values.help, json: values.json },
+    ...{ only: values.only ?? '', keep: values.keep, help: values.help, json: values.json },
     state: values.state ?? join(projectRoot, '.emr', 'bench-audit'),
   };
 }

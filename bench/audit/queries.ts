@@ -1,12 +1,10 @@
 import type { DataSource } from 'typeorm';
 import { AuditStore, type SequenceRange } from '../../apps/gateway/src/audit/audit.store.js';
 import type { EventFilter } from '../../apps/gateway/src/audit/event-filter.sql.js';
-import type { PatientFilter } from '../../apps/gateway/src/audit/patient-records.sql.js';
+import { ExportSnapshot } from '../../apps/gateway/src/audit/export.store.js';
+import { ProofStore } from '../../apps/gateway/src/audit/proof.store.js';
 import type { NetworksConfig } from '../../libs/platform/src/networks.js';
 import { NETWORKS, values } from './mirror.js';
-
-/** `recordIds` is for exports alone, which read all they find. */
-type Filter = Omit<EventFilter, 'recordIds'> & PatientFilter;
 
 /** One way to ask the store, and how many rows it may take up for it. */
 export interface AuditQuery {
@@ -15,7 +13,7 @@ export interface AuditQuery {
   /** Rows its scans may read; 'whole': it is there to look at everything, by an index alone. */
   bound: number | 'whole' | 'smallest-filter';
   /** Of a search: what it narrows by. */
-  filter?: Filter;
+  filter?: EventFilter;
   /** Of a search: over a month of one network, and not over all there is. */
   month?: boolean;
 }
@@ -30,15 +28,19 @@ function storeOn(dataSource: DataSource): AuditStore {
   return new AuditStore(dataSource, { networks: NETWORKS.map((name) => ({ name })) } as NetworksConfig);
 }
 
-type FilterValues = { [K in keyof Required<Filter>]: NonNullable<Filter[K]>[] };
+type FilterValues = { [K in keyof Required<EventFilter>]: NonNullable<EventFilter[K]>[] };
 
 /** For every field of the filter what is common and what is rare: a field added to the store must be added here to compile. */
 const filterValues: FilterValues = {
   recordId: [values.busyRecord, values.record(3)],
+  recordIds: [
+    [values.busyRecord, values.record(1)],
+    [values.record(2), values.record(3)],
+  ],
   identifierIndex: [values.patient(0), values.patient(1)],
   account: [values.account(0), values.account(1)],
   actor: [values.device, values.retired, values.actor(7)],
-  device: [values.device],
+  device: [values.device, values.actor(7)],
   type: ['RecordQueried', 'RecordAmended', 'AccessDenied', 'TransferProposed', 'HospitalRegistered', 'RecordFrozen'],
   denied: [true, false],
   purpose: [1, 2, 5, 9],
@@ -48,29 +50,28 @@ const filterValues: FilterValues = {
 export function auditQueries(rows: number): AuditQuery[] {
   const local = Math.floor(rows * 0.8);
   const methods: { [K in keyof AuditStore]: Omit<AuditQuery, 'name'>[] } = {
+    standing: [
+      { ask: (on) => storeOn(on).standing([{ network: 'local', block: '7', hash: Buffer.alloc(32) }]), bound: 20 },
+    ],
+    headBefore: [{ ask: (on) => storeOn(on).headBefore('local', `${Math.floor(local / 2)}`), bound: 20 }],
+    recordsOfPatient: [{ ask: (on) => storeOn(on).recordsOfPatient(values.patient(1)), bound: 20 }],
+    after: [
+      { ask: (on) => storeOn(on).after('local', '1000', '1500', undefined, PAGE), bound: 2 * PAGE },
+      { ask: (on) => storeOn(on).after('local', '1000', '1500', ['RecordFrozen'], PAGE), bound: 500 },
+    ],
     confirmed: [{ ask: (on) => storeOn(on).confirmed(), bound: 20 }],
     firstSequenceAt: [
       { ask: (on) => storeOn(on).firstSequenceAt('local', 1_740_000_000, BigInt(local)), bound: 4 },
       { ask: (on) => storeOn(on).firstSequenceAt('local', 9_740_000_000, BigInt(local)), bound: 4 },
     ],
     event: [{ ask: (on) => storeOn(on).event('local', `${Math.floor(local / 2)}`), bound: 20 }],
-    after: [
-      { ask: (on) => storeOn(on).after('local', `${Math.floor(local / 2)}`, `${local}`, undefined, 100), bound: 200 },
-      // What is rare is looked for through what lies between.
-      { ask: (on) => storeOn(on).after('local', `${local - 1_000}`, `${local}`, ['RecordFrozen'], 100), bound: 2_100 },
-    ],
-    standing: [
-      { ask: (on) => storeOn(on).standing([{ network: 'local', block: '1000', hash: Buffer.alloc(32) }]), bound: 20 },
-    ],
-    headBefore: [{ ask: (on) => storeOn(on).headBefore('local', `${Math.floor(local / 2)}`), bound: 20 }],
-    recordsOfPatient: [{ ask: (on) => storeOn(on).recordsOfPatient(values.patient(0)), bound: 20 }],
     isOfAccount: [{ ask: (on) => storeOn(on).isOfAccount(values.busyRecord, values.account(0)), bound: 20 }],
     integrity: [{ ask: (on) => storeOn(on).integrity(), bound: 'whole' }],
     incidents: [{ ask: (on) => storeOn(on).incidents('local'), bound: 200 }],
     gaps: [{ ask: (on) => storeOn(on).gaps('local', `${local}`), bound: 'whole' }],
     events: searches(rows),
   };
-  return Object.entries(methods).flatMap(([method, uses]) =>
+  return Object.entries({ ...methods, ...proofQueries(local), ...exportQueries(local) }).flatMap(([method, uses]) =>
     uses.map((use, index) => ({
       ...use,
       name: [
@@ -84,22 +85,60 @@ export function auditQueries(rows: number): AuditQuery[] {
   );
 }
 
+function proofQueries(local: number): Record<string, Omit<AuditQuery, 'name'>[]> {
+  const [sequence, block] = [`${Math.floor(local / 2)}`, `${Math.floor(local / 20)}`];
+  const store = (on: DataSource) => new ProofStore(on);
+  const later = `${BigInt(block) + 99n}`;
+  const methods: { [K in keyof ProofStore as `proof.${K}`]: Omit<AuditQuery, 'name'>[] } = {
+    'proof.event': [{ ask: (on) => store(on).event('local', sequence), bound: 20 }],
+    'proof.before': [{ ask: (on) => store(on).before('local', block), bound: 20 }],
+    'proof.eventsOf': [{ ask: (on) => store(on).eventsOf('local', block), bound: 40 }],
+    'proof.checkpointFrom': [{ ask: (on) => store(on).checkpointFrom('local', block, `${local}`), bound: 20 }],
+    'proof.historyOf': [{ ask: (on) => store(on).historyOf('local', values.busyRecord, block, PAGE), bound: 4 * PAGE }],
+    'proof.finalBlock': [{ ask: (on) => store(on).finalBlock('local'), bound: 20 }],
+    'proof.headers': [{ ask: (on) => store(on).headers('local', block, later), bound: 200 }],
+  };
+  return methods;
+}
+
+/** An export reads all that it is asked for, a few rows at a time, along an index and in its order: nothing is sorted. */
+function exportQueries(local: number): Record<string, Omit<AuditQuery, 'name'>[]> {
+  const from = (filter: EventFilter) => async (on: DataSource) => {
+    const query = async (sql: string, given?: unknown[]) => {
+      const rows = sql.startsWith('DECLARE')
+        ? await on.query(`${sql.replace(/^DECLARE.* FOR /, '')} LIMIT 500`, given)
+        : [];
+      return { rows: sql.startsWith('FETCH') ? [] : rows };
+    };
+    const snapshot = new ExportSnapshot({ query } as never);
+    const range = { network: 'local', from: '1', to: `${local + 1}` };
+    for await (const _rows of snapshot.events(range, filter)) break;
+  };
+  return {
+    'export.events': [
+      { ask: from({}), bound: 2_000 },
+      { ask: from({ recordId: values.record(3) }), bound: 2_000 },
+      { ask: from({ actor: values.actor(7) }), bound: 2_000 },
+    ],
+  };
+}
+
 /** Every single filter, every two of them together, and all at once; over all time, and over a month of one network. */
 function searches(rows: number): Omit<AuditQuery, 'name'>[] {
-  const keys = Object.keys(filterValues) as (keyof Filter)[];
-  const single = keys.flatMap((key) => filterValues[key].map((value): Filter => ({ [key]: value })));
+  const keys = Object.keys(filterValues) as (keyof EventFilter)[];
+  const single = keys.flatMap((key) => filterValues[key].map((value): EventFilter => ({ [key]: value })));
   const pairs = single.flatMap((one, index) =>
     single
       .slice(index + 1)
       .flatMap((other) => (Object.keys(one)[0] === Object.keys(other)[0] ? [] : [{ ...one, ...other }])),
   );
-  const everything = Object.fromEntries(keys.map((key) => [key, filterValues[key][0]])) as Filter;
+  const everything = Object.fromEntries(keys.map((key) => [key, filterValues[key][0]])) as EventFilter;
   const shares = { local: Math.floor(rows * 0.8), global: rows - Math.floor(rows * 0.8) };
   const all = NETWORKS.map((network): SequenceRange => ({ network, from: 1n, to: BigInt(shares[network] + 1) }));
   const month: SequenceRange[] = [
     { network: 'local', from: BigInt(Math.floor(shares.local / 2)), to: BigInt(Math.floor(shares.local * 0.54)) },
   ];
-  const search = (filter: Filter, ranges: SequenceRange[], bound: AuditQuery['bound']) => ({
+  const search = (filter: EventFilter, ranges: SequenceRange[], bound: AuditQuery['bound']) => ({
     ask: (on: DataSource) => storeOn(on).events(ranges, filter, PAGE),
     ...{ bound, filter, month: ranges === month },
   });
@@ -112,11 +151,11 @@ function searches(rows: number): Omit<AuditQuery, 'name'>[] {
 }
 
 /** A patient has two records here: a page of each is read, and the patient's own rows. */
-function boundOf(filter: Filter): number {
-  return filter.identifierIndex || filter.account ? 3 * PAGE_BOUND : PAGE_BOUND;
+function boundOf(filter: EventFilter): number {
+  return filter.recordIds || filter.identifierIndex || filter.account ? 3 * PAGE_BOUND : PAGE_BOUND;
 }
 
-function nameOf(filter: Filter): string {
+function nameOf(filter: EventFilter): string {
   const text = Object.entries(filter).map(([key, value]) => {
     return `${key}=${Buffer.isBuffer(value) ? value.toString().replace(/\.+$/, '') : value}`;
   });
@@ -130,18 +169,18 @@ function nameOf(filter: Filter): string {
 export async function rowsAllowed(dataSource: DataSource, { bound, filter }: AuditQuery): Promise<number> {
   if (bound === 'whole') return Number.POSITIVE_INFINITY;
   if (typeof bound === 'number') return bound;
-  // Whatever else is asked for, the patient comes first: no statistics know how many events that is.
-  const { identifierIndex, account, ...others } = filter ?? {};
-  const narrowing = identifierIndex || account ? { identifierIndex, account } : others;
+  // Whatever else is asked for, several records come first: no statistics know how many events those are.
+  const { recordIds, identifierIndex, account, ...others } = filter ?? {};
+  const narrowing = recordIds || identifierIndex || account ? { recordIds, identifierIndex, account } : others;
   const given = Object.entries(narrowing).filter(([, value]) => value !== undefined);
-  const sizes = await Promise.all(given.map(([key, value]) => sizeOf(dataSource, { [key]: value } as Filter)));
+  const sizes = await Promise.all(given.map(([key, value]) => sizeOf(dataSource, { [key]: value } as EventFilter)));
   return PAGE_BOUND * 3 + 2 * Math.min(...sizes);
 }
 
 const counted = new Map<string, number>();
 
 /** How many events one filter alone leaves. */
-async function sizeOf(dataSource: DataSource, filter: Filter): Promise<number> {
+async function sizeOf(dataSource: DataSource, filter: EventFilter): Promise<number> {
   const known = counted.get(nameOf(filter));
   if (known !== undefined) return known;
   const sent: { sql: string; values: unknown[] }[] = [];

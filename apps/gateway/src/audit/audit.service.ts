@@ -15,7 +15,6 @@ import { AuditStore, type Confirmed, type EventRow, type SequenceRange } from '.
 import { presentEvent } from './event.presenter.js';
 import type { EventFilter } from './event-filter.sql.js';
 import { presentIntegrity } from './integrity.presenter.js';
-import type { PatientFilter } from './patient-records.sql.js';
 
 export const EVENT_LIST = 'audit-events';
 /**
@@ -78,15 +77,10 @@ export class AuditService {
     };
   }
 
-  /**
-   * All that is final now and fits the query; a patient's identifier is turned into the records it has now.
-   * @throws ProblemError FORBIDDEN for whom only their own records concern
-   */
+  /** All that is final now and fits the query; a patient's identifier is turned into the records it has now. */
   async scopeOf(caller: Caller, query: Omit<AuditSearch, 'limit' | 'cursor'>): Promise<EventScope> {
     const confirmed = await this.store.confirmed();
-    const { identifierIndex, account, ...filter } = this.#filterOf(caller, query);
-    // A patient's own events are read page by page, where the records are joined.
-    if (account) throw new ProblemError('FORBIDDEN');
+    const { identifierIndex, ...filter } = this.#filterOf(caller, query);
     const records = identifierIndex && (await this.store.recordsOfPatient(identifierIndex));
     return {
       confirmed,
@@ -139,7 +133,7 @@ export class AuditService {
     return this.records.accountIndex(caller.issuer, caller.subject);
   }
 
-  #filterOf(caller: Caller, query: Omit<AuditSearch, 'limit' | 'cursor'>): EventFilter & PatientFilter {
+  #filterOf(caller: Caller, query: Omit<AuditSearch, 'limit' | 'cursor'>): EventFilter {
     const account = this.#accountOf(caller);
     const identifier = query.patient?.identifier;
     return {

@@ -3,7 +3,7 @@ import { DataSource } from 'typeorm';
 import type { NetworksConfig } from '../../../../libs/platform/src/networks.js';
 import { NETWORKS } from '../core.tokens.js';
 import { type EventFilter, filterSql } from './event-filter.sql.js';
-import { type PatientFilter, patientRecordsSql } from './patient-records.sql.js';
+import { recordsSql } from './records.sql.js';
 
 export interface EventRow {
   network: string;
@@ -162,16 +162,17 @@ export class AuditStore {
   }
 
   /** Newest first by block time, then network, then sequence. */
-  events(ranges: readonly SequenceRange[], filter: EventFilter & PatientFilter, limit: number): Promise<EventRow[]> {
+  events(ranges: readonly SequenceRange[], filter: EventFilter, limit: number): Promise<EventRow[]> {
     if (ranges.length === 0) return Promise.resolve([]);
     const values: unknown[] = [limit];
     const value = (it: unknown) => `$${values.push(it)}`;
-    const further = filterSql(filter, value);
-    const records = patientRecordsSql(filter, value);
+    const { recordIds, identifierIndex, account, ...others } = filter;
+    const records = recordsSql({ recordIds, identifierIndex, account }, value);
     // One walk along an index per network, or per network and record, merged.
     const perNetwork = ranges.map(({ network, from, to }) => {
-      const walk = `SELECT ${EVENT_COLUMNS} FROM mirror.emr_event e WHERE e.network = ${value(network)}
-        AND e.sequence >= ${value(from.toString())} AND e.sequence < ${value(to.toString())}${further}
+      const here = value(network);
+      const walk = `SELECT ${EVENT_COLUMNS} FROM mirror.emr_event e WHERE e.network = ${here}
+        AND e.sequence >= ${value(from.toString())} AND e.sequence < ${value(to.toString())}${filterSql(others, value, here)}
         ${records ? 'AND e.record_id = r.record_id' : ''} ORDER BY e.sequence DESC LIMIT $1`;
       if (!records) return `(${walk})`;
       return `(SELECT e.* FROM (${records}) AS r CROSS JOIN LATERAL (${walk}) AS e ORDER BY e.sequence DESC LIMIT $1)`;

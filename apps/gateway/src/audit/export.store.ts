@@ -96,7 +96,7 @@ export class ExportSnapshot {
   /** Events in the order of their sequence, some at a time; the next ones are fetched once the reader asks for them. */
   async *events(range: { network: string; from: string; to: string }, filter: EventFilter): AsyncGenerator<EventRow[]> {
     const values: unknown[] = [range.network, range.from, range.to];
-    const further = filterSql(filter, (it) => `$${values.push(it)}`);
+    const further = filterSql(filter, (it) => `$${values.push(it)}`, '$1');
     await this.client.query(
       `DECLARE export NO SCROLL CURSOR FOR SELECT ${EVENT_COLUMNS} FROM mirror.emr_event e
        WHERE e.network = $1 AND e.sequence >= $2 AND e.sequence < $3${further} ORDER BY e.sequence`,
