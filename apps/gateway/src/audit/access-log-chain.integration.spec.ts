@@ -301,7 +301,7 @@ describe('what auditors ask of a long log', () => {
        SELECT now() - n * interval '1 second', sha256(int4send(n % 500)), substring(sha256(int4send(n % 499)) FOR 20),
          CASE WHEN n % 50 = 0 THEN 'audit' ELSE 'release' END, sha256(int4send(n % 5000)), 0 FROM generate_series(1, 40000) n`,
     );
-    while ((await store.link(2_000)) !== 0);
+    await linkAll();
     await superuser.query('ANALYZE gateway.access_log, gateway.access_log_link');
     const plan = {
       query: (sql: string, values: unknown[]) => gateway.query(`EXPLAIN ${sql}`, values),

@@ -259,7 +259,8 @@ describe('integrity', () => {
   });
 
   it('says how far the access log is chained', async () => {
-    while ((await chain.link(1_000)) !== 0);
+    // Transactions of other databases of the server hold it up for a moment.
+    await expect.poll(() => chain.link(1_000), { timeout: 60_000 }).toBeGreaterThan(0);
     const { accessLog } = await audit.integrity();
     expect(Number(accessLog.sequence)).toBeGreaterThan(0);
     expect(accessLog).toEqual({
