@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import pg from 'pg';
-import type { Logger } from '../deploy/geth/binary.js';
+import type { Logger } from '../deploy/geth/program.js';
 import { Latencies } from '../deploy/local/demo/client.js';
 import { introduce, type People, peopleOf } from '../deploy/local/demo/people.js';
 import { openRecord, readSamples, type SampleRecord } from '../deploy/local/demo/records.js';

@@ -1,7 +1,8 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { performance } from 'node:perf_hooks';
-import { findGeth, type Logger } from '../deploy/geth/binary.js';
+import { findGeth } from '../deploy/geth/binary.js';
 import { stopLeftover } from '../deploy/geth/child-process.js';
+import type { Logger } from '../deploy/geth/program.js';
 import { isFree } from '../deploy/local/ports.js';
 import { type PostgresServer, removePostgres, startPostgres } from '../deploy/local/postgres.js';
 import { findRedis } from '../deploy/local/redis.js';

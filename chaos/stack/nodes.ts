@@ -1,6 +1,7 @@
-import type { GethBinary, Logger } from '../../deploy/geth/binary.js';
+import type { GethBinary } from '../../deploy/geth/binary.js';
 import { cliqueGenesis } from '../../deploy/geth/genesis.js';
 import { ipcCall } from '../../deploy/geth/ipc.js';
+import type { Logger } from '../../deploy/geth/program.js';
 import { readSealer } from '../../deploy/geth/sealer.js';
 import { type SupervisedNode, superviseNode } from '../../deploy/geth/supervisor.js';
 import type { PublicFacts } from '../../deploy/local/provision.js';

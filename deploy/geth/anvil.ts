@@ -2,10 +2,10 @@ import { existsSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
-import type { Logger } from './binary.js';
 import { startProcess, stopLeftover } from './child-process.js';
 import { GAS_LIMIT } from './genesis.js';
 import { ipcCall, ipcPathFor } from './ipc.js';
+import type { Logger } from './program.js';
 
 export interface AnvilNode {
   kind: 'anvil';

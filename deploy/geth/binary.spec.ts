@@ -2,7 +2,8 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { cacheDirectory, canSealClique, findClef, findGeth } from './binary.js';
+import { cacheDirectory, findClef, findGeth } from './binary.js';
+import { canMine, canSealClique, RELEASES } from './releases.js';
 
 let dir: string;
 const warnings: string[] = [];
@@ -24,16 +25,21 @@ async function fakeGeth(path: string, version: string): Promise<string> {
 const look = (env: NodeJS.ProcessEnv) =>
   findGeth({ env: { PATH: '/usr/bin:/bin', EMR_CACHE_DIR: join(dir, 'cache'), ...env }, logger, build: false });
 
-describe('which geth can seal Clique', () => {
+describe('which geth can seal Clique, and which can mine', () => {
   it.each([
-    ['1.13.15', true],
-    ['1.11.6', true],
-    ['1.10.26', true],
-    ['1.10.8', false],
-    ['1.14.0', false],
-    ['1.16.3', false],
-    ['nonsense', false],
-  ])('%s: %s', (version, answer) => expect(canSealClique(version)).toBe(answer));
+    ['1.13.15', true, false],
+    ['1.12.0', true, false],
+    ['1.11.6', true, true],
+    ['1.10.26', true, true],
+    ['1.10.8', false, false],
+    ['1.14.0', false, false],
+    ['1.16.3', false, false],
+    ['2.11.6', false, false],
+    ['nonsense', false, false],
+  ])('%s: %s, %s', (version, seals, mines) => {
+    expect(canSealClique(version)).toBe(seals);
+    expect(canMine(version)).toBe(mines);
+  });
 });
 
 describe('finding a geth', () => {
@@ -58,6 +64,20 @@ describe('finding a geth', () => {
     expect(await look({ GETH_BIN: path })).toBeUndefined();
   });
 
+  it('keeps the two consensuses apart', async () => {
+    const clique = await fakeGeth(join(dir, 'cache', 'geth-1.13.15', 'geth'), '1.13.15');
+    const pow = await fakeGeth(join(dir, 'cache', 'geth-1.11.6', 'geth'), '1.11.6');
+    const env = { PATH: '/usr/bin:/bin', EMR_CACHE_DIR: join(dir, 'cache') };
+    const options = { env, logger, build: false };
+    expect(await findGeth(options)).toEqual({ path: clique, version: '1.13.15' });
+    expect(await findGeth(options, 'pow')).toEqual({ path: pow, version: '1.11.6' });
+    expect(await findGeth({ ...options, env: { ...env, GETH_POW_BIN: clique } }, 'pow')).toEqual({
+      path: pow,
+      version: '1.11.6',
+    });
+    expect(warnings.join()).toContain("1.13.15, which can't mine");
+  });
+
   it('names GETH_BIN when it points at nothing', async () => {
     expect(await look({ GETH_BIN: join(dir, 'nowhere') })).toBeUndefined();
     expect(warnings.join()).toContain('GETH_BIN');
@@ -73,19 +93,26 @@ describe('the cache folder', () => {
 });
 
 describe('building a geth', () => {
-  const toolchain = async (script: string) => {
+  const pinned = RELEASES.clique.sum;
+  /** A stand-in for Go: it answers for the module, and runs `script` when it is to build; the file to make is then $out. */
+  const toolchain = async (script: string, sum = pinned) => {
     await mkdir(join(dir, 'bin'), { recursive: true });
-    await writeFile(
-      join(dir, 'bin', 'go'),
-      `#!/bin/sh\nif [ "$1" = version ]; then echo go version go1.24.1; exit 0; fi\n${script}\n`,
-    );
+    const answer = JSON.stringify({ Dir: dir, Sum: sum }, null, 2);
+    const lines = [
+      '#!/bin/sh',
+      'if [ "$1" = version ]; then echo go version go1.24.1; exit 0; fi',
+      `if [ "$1" = mod ]; then echo 'go: downloading'; echo '${answer}'; exit 0; fi`,
+      'for each; do if [ "$last" = -o ]; then out="$each"; fi; last="$each"; done',
+      script,
+    ];
+    await writeFile(join(dir, 'bin', 'go'), `${lines.join('\n')}\n`);
     await chmod(join(dir, 'bin', 'go'), 0o755);
     return { PATH: `${join(dir, 'bin')}:/usr/bin:/bin`, EMR_CACHE_DIR: join(dir, 'cache') };
   };
-  const geth = `printf '#!/bin/sh\\necho Version: 1.13.15-stable\\n' > "$GOBIN/geth"; chmod +x "$GOBIN/geth"`;
+  const geth = `printf '#!/bin/sh\\necho Version: 1.13.15-stable\\n' > "$out"; chmod +x "$out"`;
 
-  it('puts it into the cache once, with the flag newer linkers need', async () => {
-    const env = await toolchain(`echo "$@" >> ${dir}/calls; ${geth}`);
+  it('puts it into the cache once, in the folder of the source, held against its go.sum', async () => {
+    const env = await toolchain(`echo "$PWD $@" >> ${dir}/calls; ${geth}`);
     const path = join(dir, 'cache', 'geth-1.13.15', 'geth');
     const both = await Promise.all([findGeth({ env, logger }), findGeth({ env, logger })]);
     expect(both).toEqual([
@@ -93,17 +120,26 @@ describe('building a geth', () => {
       { path, version: '1.13.15' },
     ]);
     const calls = (await readFile(join(dir, 'calls'), 'utf8')).trim().split('\n');
-    expect(calls).toEqual([
-      'install -v -trimpath -ldflags=-checklinkname=0 github.com/ethereum/go-ethereum/cmd/geth@v1.13.15',
-    ]);
+    expect(calls).toHaveLength(1);
+    expect(calls[0]).toContain(`${dir} build -v -trimpath -mod=readonly`);
+    expect(calls[0]).toContain('-ldflags=-checklinkname=0');
+    expect(calls[0]).toMatch(/ \.\/cmd\/geth$/);
+  });
+
+  it('refuses a source that is not the one that was pinned', async () => {
+    const env = await toolchain(`echo "$@" >> ${dir}/calls; ${geth}`, `h1:${'A'.repeat(43)}=`);
+    expect(await findGeth({ env, logger })).toBeUndefined();
+    expect(warnings.join()).toContain(`not ${pinned}`);
+    await expect(readFile(join(dir, 'calls'))).rejects.toThrow('ENOENT');
+    expect(await readdir(join(dir, 'cache'))).toEqual([]);
   });
 
   it('makes a clef from the same module', async () => {
-    const clef = `printf '#!/bin/sh\\necho Clef version 1.13.15-stable\\n' > "$GOBIN/clef"; chmod +x "$GOBIN/clef"`;
+    const clef = `printf '#!/bin/sh\\necho Clef version 1.13.15-stable\\n' > "$out"; chmod +x "$out"`;
     const env = await toolchain(`echo "$@" >> ${dir}/calls; ${clef}`);
     const path = join(dir, 'cache', 'clef-1.13.15', 'clef');
     expect(await findClef({ env, logger })).toEqual({ path, version: '1.13.15' });
-    expect(await readFile(join(dir, 'calls'), 'utf8')).toContain('go-ethereum/cmd/clef@v1.13.15');
+    expect(await readFile(join(dir, 'calls'), 'utf8')).toContain('./cmd/clef');
     // An older one on the PATH is passed over; what was built is found again.
     await writeFile(join(dir, 'bin', 'clef'), '#!/bin/sh\necho Clef version 1.9.25-stable\n', { mode: 0o755 });
     expect(await findClef({ env, logger, build: false })).toEqual({ path, version: '1.13.15' });

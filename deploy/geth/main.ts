@@ -3,12 +3,13 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { readKeystore } from '../../libs/chain-client/src/keys/keystore.js';
 import { parseEnv } from '../../libs/platform/src/env.js';
-import { findGeth, type Logger } from './binary.js';
+import { findGeth } from './binary.js';
 import { type Founding, found, foundingSchema, isFounded } from './founding.js';
 import type { Genesis } from './genesis.js';
 import { type GethEnv, gethEnv } from './geth.env.js';
 import { ipcCall, ipcPathFor } from './ipc.js';
 import type { GethNode } from './node.js';
+import type { Logger } from './program.js';
 import { superviseNode } from './supervisor.js';
 
 /** Runs one supervised node until it is told to stop. `--health`: asks the running one, and ends with 0 when it answers and has the ledger. */

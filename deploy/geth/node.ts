@@ -1,10 +1,11 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { type GethBinary, type Logger, run } from './binary.js';
+import { type GethBinary } from './binary.js';
 import { startProcess, stopLeftover } from './child-process.js';
 import type { Genesis } from './genesis.js';
 import { ipcCall, ipcPathFor } from './ipc.js';
+import { type Logger, run } from './program.js';
 import { importSealer, passwordFile } from './sealer.js';
 
 export interface NodeOptions {

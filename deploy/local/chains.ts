@@ -1,10 +1,11 @@
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type AnvilNode, startAnvil } from '../geth/anvil.js';
-import type { GethBinary, Logger } from '../geth/binary.js';
+import type { GethBinary } from '../geth/binary.js';
 import { type Deployment, deployLedger } from '../geth/deploy-ledger.js';
 import { cliqueGenesis, GAS_LIMIT } from '../geth/genesis.js';
 import { ipcCall } from '../geth/ipc.js';
+import type { Logger } from '../geth/program.js';
 import { readSealer } from '../geth/sealer.js';
 import { type SupervisedNode, superviseNode } from '../geth/supervisor.js';
 import { foundingEntry } from '../hospital-keys.js';

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { toHex } from '../../libs/platform/src/bytes.js';
-import type { Logger } from '../geth/binary.js';
+import type { Logger } from '../geth/program.js';
 import { endpointHash } from '../hospital-keys.js';
 import { Latencies, Session } from './demo/client.js';
 import { demoUsers, peerUrl } from './provision.js';

@@ -1,7 +1,7 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
-import type { Logger } from '../geth/binary.js';
+import type { Logger } from '../geth/program.js';
 import { runDemo } from './demo/demo.js';
 import { updateEndpoints } from './endpoints.js';
 import { layoutOf } from './layout.js';

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
-import type { Logger } from '../geth/binary.js';
 import { type ManagedProcess, startProcess, stopLeftover } from '../geth/child-process.js';
+import type { Logger } from '../geth/program.js';
 
 export interface ServiceOptions {
   title: string;

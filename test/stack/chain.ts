@@ -4,12 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { computeAddress } from 'ethers';
 import { type AnvilNode, startAnvil } from '../../deploy/geth/anvil.js';
-import { findGeth, type GethBinary, type Logger } from '../../deploy/geth/binary.js';
+import { findGeth, type GethBinary } from '../../deploy/geth/binary.js';
 import { tieProcessesToUs } from '../../deploy/geth/child-process.js';
 import { deployLedger } from '../../deploy/geth/deploy-ledger.js';
 import { cliqueGenesis } from '../../deploy/geth/genesis.js';
 import { type GethNode, startNode } from '../../deploy/geth/node.js';
 import { addPeers, peerCount } from '../../deploy/geth/peering.js';
+import type { Logger } from '../../deploy/geth/program.js';
 import type { HospitalEntry } from '../../libs/contracts/src/deployment.js';
 import { fromHex } from '../../libs/platform/src/bytes.js';
 

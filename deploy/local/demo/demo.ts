@@ -1,4 +1,4 @@
-import type { Logger } from '../../geth/binary.js';
+import type { Logger } from '../../geth/program.js';
 import type { RunningHospital, RunningStack } from '../stack.js';
 import { DemoFailure, Latencies, type Session } from './client.js';
 import { introduce, type People, peopleOf } from './people.js';
