@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { type GethBinary } from './binary.js';
 import { startProcess, stopLeftover } from './child-process.js';
 import type { Genesis } from './genesis.js';
@@ -111,7 +112,8 @@ export async function initialise(geth: GethBinary, dir: string, genesis: Genesis
   const text = `${JSON.stringify(genesis, null, 2)}\n`;
   const marker = join(dir, 'initialised');
   if (existsSync(marker) && existsSync(join(dir, 'geth', 'chaindata'))) {
-    if ((await readFile(file, 'utf8')) !== text) throw new Error(`${dir} holds a chain with another genesis`);
+    if (!isDeepStrictEqual(JSON.parse(await readFile(file, 'utf8')), JSON.parse(text)))
+      throw new Error(`${dir} holds a chain with another genesis`);
     return;
   }
   await mkdir(dir, { recursive: true, mode: 0o700 });
