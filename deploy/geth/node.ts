@@ -4,10 +4,20 @@ import { join, resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { type GethBinary } from './binary.js';
 import { startProcess, stopLeftover } from './child-process.js';
-import type { Genesis } from './genesis.js';
+import { consensusOf, type Genesis } from './genesis.js';
 import { ipcCall, ipcPathFor } from './ipc.js';
 import { type Logger, run } from './program.js';
+import { RELEASES } from './releases.js';
 import { importSealer, passwordFile } from './sealer.js';
+
+/** How a node mines (proof of work). It holds no key: what it earns belongs to whoever has `etherbase`'s. */
+export interface MinerOptions {
+  /** 0x address that each block's reward goes to */
+  etherbase: string;
+  threads: number;
+  /** folder of the DAGs (`ensureDags`), shared by all miners */
+  dagDir: string;
+}
 
 export interface NodeOptions {
   geth: GethBinary;
@@ -17,7 +27,9 @@ export interface NodeOptions {
   networkId: number;
   /** 32-byte private key that seals; imported into the node's keystore at first start. Without it the node only follows. */
   sealerKey?: Buffer;
-  /** whether to seal from the first moment; false: `startSealing()` later, once the chain is known to be whole */
+  /** mines a proof-of-work chain */
+  miner?: MinerOptions;
+  /** whether to seal (or mine) from the first moment; false: `startSealing()` later, once the chain is known to be whole */
   bootMine: boolean;
   /** TCP port for peers; without it the node listens for none */
   p2pPort?: number;
@@ -29,8 +41,6 @@ export interface NodeOptions {
    * turns away nobody.
    */
   maxPeers?: number;
-  /** off unless given; refused for a sealer: whoever reaches the port could send from the unlocked key */
-  httpPort?: number;
   /** where the socket is, if not in `dir`: a folder that is shared with the gateway, while the keystore is not */
   ipcPath?: string;
   logger: Logger;
@@ -51,11 +61,13 @@ export interface GethNode {
 }
 
 /**
- * Starts geth on `dir` and waits until it answers over IPC.
+ * Starts geth on `dir` and waits until it answers over IPC. Its own HTTP and WebSocket stay off: whoever reached such a port could sign
+ * with the unlocked key (rpc-gate.ts offers one that can't).
  * @throws Error when it ends or doesn't answer, with the last lines of its log; when `dir` holds another chain
  */
 export async function startNode(options: NodeOptions): Promise<GethNode> {
-  if (options.httpPort !== undefined && options.sealerKey) throw new Error('a sealing node offers no HTTP');
+  const wanted = RELEASES[consensusOf(options.genesis)];
+  if (!wanted.serves(options.geth.version)) throw new Error(`geth ${options.geth.version} can't ${wanted.purpose}`);
   const dir = resolve(options.dir);
   await mkdir(dir, { recursive: true, mode: 0o700 });
   if (await stopLeftover(pidFile(dir), dir)) options.logger.warn(`stopped a node an earlier run left on ${dir}`);
@@ -85,10 +97,10 @@ export async function startNode(options: NodeOptions): Promise<GethNode> {
       ended: child.ended,
       running: child.running,
       startSealing: async () => {
-        if (!sealer) throw new Error(`the node on ${dir} has no sealer key`);
+        if (!sealer && !options.miner) throw new Error(`the node on ${dir} has neither a sealer key nor is it a miner`);
         // The socket answers before the key is unlocked; a first block that can't be signed would not be tried again.
-        await unlocked(ipcPath, sealer);
-        await ipcCall(ipcPath, 'miner_start');
+        if (sealer) await unlocked(ipcPath, sealer);
+        await ipcCall(ipcPath, 'miner_start', options.miner ? [options.miner.threads] : []);
         // It starts beside the call; while it catches up with a peer it waits for that.
         for (const deadline = Date.now() + 30_000; !(await ipcCall<boolean>(ipcPath, 'eth_mining')); ) {
           if (Date.now() > deadline) throw new Error(`the node on ${dir} did not start sealing`);
@@ -169,10 +181,16 @@ async function gethArguments(options: NodeOptions, dir: string, ipcPath: string,
       : []),
     ...['--verbosity', '2'], // at 3 a busy local network logs gigabytes a day
     ...(sealer ? ['--unlock', sealer, '--password', passwordFile(dir), '--miner.etherbase', sealer] : []),
-    ...(sealer && options.bootMine ? ['--mine'] : []),
-    ...(options.httpPort === undefined
-      ? []
-      : ['--http', '--http.addr', '127.0.0.1', '--http.port', String(options.httpPort), '--http.api', 'eth,net,web3']),
+    ...(options.miner ? minerArguments(options.miner) : []),
+    ...((sealer || options.miner) && options.bootMine ? ['--mine'] : []),
+  ];
+}
+
+function minerArguments({ etherbase, threads, dagDir }: MinerOptions): string[] {
+  return [
+    ...['--miner.etherbase', etherbase, '--miner.threads', String(threads)],
+    // Two on disk, or making the second epoch's would remove the first's.
+    ...['--ethash.dagdir', dagDir, '--ethash.dagsondisk', '2', '--ethash.dagsinmem', '1'],
   ];
 }
 

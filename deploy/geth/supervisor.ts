@@ -1,5 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { computeAddress } from 'ethers';
+import { signerCount } from './genesis.js';
 import { findGap, prepareImport, tipOf } from './heal.js';
 import { MirrorBlocks } from './mirror-blocks.js';
 import { type GethNode, importBlocks, type NodeOptions, startNode } from './node.js';
@@ -25,7 +26,7 @@ export interface SupervisorOptions extends Omit<NodeOptions, 'bootMine'> {
 export interface SupervisedNode {
   /** the node that runs at the moment; undefined between a crash and the next start */
   current(): GethNode | undefined;
-  /** resolves when the node seals (or, without a sealer key, follows) for the first time */
+  /** resolves when the node seals or mines (or, if it does neither, follows) for the first time */
   ready: Promise<void>;
   stop(): Promise<void>;
 }
@@ -97,7 +98,7 @@ export async function superviseNode(options: SupervisorOptions): Promise<Supervi
     if (stopping) return started;
     // First seal, then meet: a node that neither seals nor syncs throws away the blocks its peers send, and of two sealers
     // that miss one block each waits for the other for ever. When they connect, they compare, and the lighter one follows.
-    if (options.sealerKey) await started.startSealing();
+    if (options.sealerKey || options.miner) await started.startSealing();
     meeting = started;
     await joinPeers(started, options).catch(() => {});
     options.onSealing?.(started);
@@ -138,7 +139,8 @@ export async function superviseNode(options: SupervisorOptions): Promise<Supervi
       if (!one?.running() || stopping) continue;
       try {
         await joinPeers(one, options);
-        if (!options.sealerKey || options.genesis.config.clique.period === 0 || !options.peers) continue;
+        // Where blocks come at no known pace, standing still says nothing.
+        if (!options.sealerKey || !options.genesis.config.clique?.period || !options.peers) continue;
         const tip = (await tipOf(one.ipcPath)).number;
         if (tip !== seen.tip && seen.tip !== -1n) patience = STALLED_MS;
         if (tip !== seen.tip || one !== seen.node || (await peerCount(one.ipcPath)) === 0) {
@@ -205,7 +207,7 @@ async function heal(node: GethNode, options: SupervisorOptions): Promise<Step> {
   if (!options.mirror) return { kind: 'whole' };
   const mirror = await MirrorBlocks.open(options.mirror.url, options.mirror.network);
   try {
-    const multiSigner = signersOf(options) > 1;
+    const multiSigner = signerCount(options.genesis) !== 1;
     const gap = await findGap(node.ipcPath, mirror, multiSigner);
     if (gap.kind === 'whole') return gap;
     options.logger.warn(
@@ -222,11 +224,6 @@ async function heal(node: GethNode, options: SupervisorOptions): Promise<Step> {
   } finally {
     await mirror.close();
   }
-}
-
-/** How many signers the genesis names: 20 bytes each between 32 of vanity and 65 of seal. */
-function signersOf(options: SupervisorOptions): number {
-  return ((options.genesis.extraData.length - 2) / 2 - 32 - 65) / 20;
 }
 
 /** Adds the peers that aren't connected. */
