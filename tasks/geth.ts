@@ -1,9 +1,41 @@
 import { findGeth } from '../deploy/geth/binary.js';
+import { genesisCommand } from '../deploy/geth/commands/genesis.command.js';
+import { downCommand, statusCommand, upCommand } from '../deploy/geth/commands/network.command.js';
+import { oneOf, UsageError } from '../deploy/geth/commands/usage.error.js';
+import { CONSENSUSES } from '../deploy/geth/releases.js';
 
-/** Prints the path of a geth that can seal Clique, built first if need be. */
-export async function run(): Promise<number> {
-  const say = (message: string) => process.stderr.write(`${message}\n`);
-  const geth = await findGeth({ env: process.env, logger: { info: say, warn: say } });
+const say = (message: string) => process.stderr.write(`${message}\n`);
+const logger = { info: say, warn: say };
+
+const COMMANDS: Record<string, (args: string[]) => Promise<number>> = {
+  path: printPath,
+  genesis: genesisCommand,
+  up: (args) => upCommand(args, logger),
+  status: statusCommand,
+  down: (args) => downCommand(args, logger),
+};
+
+/** `npm run geth`: the binary alone, or a network of nodes. */
+export async function run([name = 'path', ...args]: string[]): Promise<number> {
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  try {
+    if (!command) throw new UsageError(`there is no command "${name}"; there are ${Object.keys(COMMANDS).join(', ')}`);
+    return await command(args);
+  } catch (error) {
+    const code = (error as { code?: string }).code ?? '';
+    if (!(error instanceof UsageError) && !code.startsWith('ERR_PARSE_ARGS')) {
+      say((error as Error).message);
+      return 1;
+    }
+    say(`${(error as Error).message}\nnpm run geth -- --help says what there is`);
+    return 2;
+  }
+}
+
+/** Prints the path of a geth for that consensus, built first if need be. */
+async function printPath([consensus = 'clique', ...rest]: string[]): Promise<number> {
+  if (rest.length > 0) throw new UsageError(`"${rest[0]}" has no place here`);
+  const geth = await findGeth({ env: process.env, logger }, oneOf('consensus', consensus, CONSENSUSES));
   if (!geth) return 1;
   say(`geth ${geth.version}`);
   process.stdout.write(`${geth.path}\n`);

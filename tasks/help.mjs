@@ -87,8 +87,24 @@ npm run provision -- consortium --dir DIR --slug NAME [--chain-id N] PUBLIC.json
   consortium      writes what follows from every founder's public.json: geneses, ledgers, networks, peers`,
   },
   geth: {
-    summary: 'find or build the geth that the nodes run',
-    usage:
-      'npm run geth\nPrints its path. Builds it once with the Go toolchain when neither GETH_BIN nor the PATH has a fitting one.',
+    summary: 'geth, and networks of geth nodes: genesis, start, state, stop',
+    usage: `npm run geth -- [path] [clique|pow]
+  prints the path of the geth that hospitals run (1.13.15), or of the one that mines (1.11.6, for experiments); builds it once with the Go
+  toolchain when neither GETH_BIN (GETH_POW_BIN) nor the PATH has a fitting one
+npm run geth -- genesis --chain-id N --consensus clique --signers 0x…,0x… [--period SECONDS] [options]
+npm run geth -- genesis --chain-id N --consensus pow [--difficulty N] [options]
+npm run geth -- genesis --variant paper [--alloc …] [--out FILE]
+  --gas-limit N      gas a block may use (default 60000000)
+  --alloc 0x…=WEI,…  balances at block 0 (default: none; transactions are free)
+  --out FILE         a new file (default: printed)
+npm run geth -- up [--consensus clique|pow] [--nodes N] [--chain-id N] [--period SECONDS] [--difficulty N] [--gas-limit N] [options]
+  --nodes N          nodes, each of which seals or mines (default 3)
+  --threads N        mining threads of each node (default 1)
+  --ports BASE       BASE for the first node's peers, BASE + 1 for its RPC, BASE + 2 for the second's peers … (default 5000)
+  --detach           come back once the network runs; "down" ends it
+  --fresh            remove the folder's network first
+  --state DIR        the network's folder (default .emr/geth); a network there goes on as it was
+npm run geth -- status [--json] [--state DIR]
+npm run geth -- down [--state DIR]`,
   },
 };

@@ -1,9 +1,8 @@
 import type { GethBinary } from '../../deploy/geth/binary.js';
 import { cliqueGenesis } from '../../deploy/geth/genesis.js';
-import { ipcCall } from '../../deploy/geth/ipc.js';
+import { type Member, type NodeSet, startNodeSet } from '../../deploy/geth/node-set.js';
 import type { Logger } from '../../deploy/geth/program.js';
 import { readSealer } from '../../deploy/geth/sealer.js';
-import { type SupervisedNode, superviseNode } from '../../deploy/geth/supervisor.js';
 import type { PublicFacts } from '../../deploy/local/provision.js';
 import { CHAIN_ID, type ChaosLayout, type NetworkKind } from './layout.js';
 
@@ -40,63 +39,44 @@ export async function startNodes(options: {
   const signers = [facts.sealers.local, ...(pair ? [facts.sealers.global] : [])];
   const genesis = cliqueGenesis({ chainId: CHAIN_ID, period: kind === 'instant' ? 0 : 1, signers });
   const dirs = [hospital.nodes.local, ...(pair ? [hospital.nodes.global] : [])];
-  let nodes: SupervisedNode[] = [];
-  let apart = false;
-  const enodes = () => nodes.flatMap((node) => node.current()?.enode ?? []);
+  let set: NodeSet | undefined;
   const start = async () => {
-    try {
-      for (const [index, dir] of dirs.entries()) {
-        const node = await superviseNode({
-          ...{ title: `node ${index + 1}`, geth, dir, genesis, networkId: CHAIN_ID, logger, longestBackoffMs: 500 },
-          sealerKey: await readSealer(dir),
+    const members = await Promise.all(
+      dirs.map(
+        async (dir, index): Promise<Member> => ({
+          ...{ title: `node ${index + 1}`, dir, sealerKey: await readSealer(dir) },
           ...(options.mirrorUrl === undefined ? {} : { mirror: { url: options.mirrorUrl, network: 'local' } }),
-          ...(pair
-            ? {
-                p2pPort: layout.ports.peers[index],
-                maxPeers: 1,
-                peerIntervalMs: 500,
-                peers: () => (apart ? [] : enodes()),
-              }
-            : {}),
-        });
-        nodes.push(node);
-      }
-      await Promise.all(nodes.map((node) => node.ready));
+          ...(pair ? { p2pPort: layout.ports.peers[index] } : {}),
+        }),
+      ),
+    );
+    set = await startNodeSet(members, {
+      ...{ geth, genesis, logger },
+      supervision: { longestBackoffMs: 500, ...(pair ? { peerIntervalMs: 500 } : {}) },
+    });
+    try {
+      await set.ready();
     } catch (error) {
-      await Promise.allSettled(nodes.map((node) => node.stop()));
+      await set.stop();
       throw error;
     }
   };
   await start();
-  const first = nodes[0]?.current();
-  const pid = (index = 0) => nodes[index]?.current()?.pid ?? 0;
+  const first = set?.nodes[0]?.current();
+  const pid = (index = 0) => set?.nodes[index]?.current()?.pid ?? 0;
   const kill = (index = 0) => {
     if (pid(index) > 0) process.kill(pid(index), 'SIGKILL');
   };
-  const stop = async () => {
-    await Promise.all(nodes.map((node) => node.stop()));
-  };
+  const stop = async () => set?.stop();
   return {
     ...{ ipcPath: first?.ipcPath ?? '', genesisHash: first?.genesisHash ?? '', pid, dirs, kill, stop },
     restart: async (how, whileDown) => {
       // The supervisor waits a moment before it starts a killed node again: it is told to stop before that.
       if (how === 'kill') for (const index of dirs.keys()) kill(index);
       await stop();
-      nodes = [];
       await whileDown?.();
       await start();
     },
-    setApart: async (now) => {
-      apart = now;
-      const all = enodes();
-      for (const node of nodes) {
-        const path = node.current()?.ipcPath;
-        if (path === undefined || !now) continue;
-        for (const enode of all) {
-          await ipcCall(path, 'admin_removeTrustedPeer', [enode]).catch(() => undefined);
-          await ipcCall(path, 'admin_removePeer', [enode]).catch(() => undefined);
-        }
-      }
-    },
+    setApart: async (apart) => set?.setApart(apart),
   };
 }

@@ -6,10 +6,12 @@ import { z } from 'zod';
 import { addressOf, newKey } from '../../libs/chain-client/src/keys/secp256k1.js';
 import { toHex } from '../../libs/platform/src/bytes.js';
 import { findGeth, type GethBinary } from './binary.js';
+import { stopLeftover } from './child-process.js';
 import { dagDirectory, ensureDags } from './dag.js';
 import { type Alloc, cliqueGenesis, GAS_LIMIT, type Genesis, LEAST_DIFFICULTY, powGenesis } from './genesis.js';
 import { readKeptPeers } from './kept-peers.js';
 import { type Member, type NodeSet, startNodeSet } from './node-set.js';
+import { isFree } from './ports.js';
 import { takeLock } from './process-lock.js';
 import type { Logger } from './program.js';
 import { openRpcGate, type RpcGate } from './rpc-gate.js';
@@ -108,6 +110,8 @@ export async function startNetwork(options: NetworkOptions): Promise<RunningNetw
   try {
     const plan = await planOf(dir, options.shape);
     const { consensus } = plan;
+    await stopLeftNodes(dir);
+    if (options.basePort !== undefined) await requirePorts(options.basePort, plan.sealers.length * PORTS_PER_NODE);
     const geth = await findGeth({ env, logger, ...(signal ? { signal } : {}) }, consensus);
     if (!geth) {
       const variable = consensus === 'pow' ? 'GETH_POW_BIN' : 'GETH_BIN';
@@ -165,6 +169,14 @@ export async function readPlan(dir: string): Promise<NetworkPlan | undefined> {
   return text === undefined ? undefined : planSchema.parse(JSON.parse(text));
 }
 
+/** Ends nodes whose supervisor was killed. @returns how many there were */
+export async function stopLeftNodes(dir: string): Promise<number> {
+  const nodes = (await readPlan(dir))?.sealers ?? [];
+  const folders = nodes.map((_, index) => nodeDirectory(resolve(dir), index + 1));
+  const stopped = await Promise.all(folders.map((own) => stopLeftover(join(own, 'geth.pid'), own)));
+  return stopped.filter(Boolean).length;
+}
+
 export function genesisOf(plan: NetworkPlan): Genesis {
   const { chainId, gasLimit, alloc } = plan;
   return plan.consensus === 'clique'
@@ -218,6 +230,15 @@ async function makePlan(dir: string, shape: NetworkShape): Promise<NetworkPlan> 
   await writeFile(`${file}.tmp`, `${JSON.stringify(plan, null, 2)}\n`);
   await rename(`${file}.tmp`, file);
   return plan;
+}
+
+/** @throws Error naming those that another program has */
+async function requirePorts(first: number, count: number): Promise<void> {
+  const ports = Array.from({ length: count }, (_, index) => first + index);
+  const free = await Promise.all(ports.map(isFree));
+  const taken = ports.filter((_, index) => !free[index]);
+  if (taken.length === 0) return;
+  throw new Error(`ports ${taken.join(', ')} of 127.0.0.1 are taken by another program; choose others with --ports`);
 }
 
 function rejection(signal: AbortSignal): Promise<never> {

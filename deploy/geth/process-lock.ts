@@ -13,8 +13,8 @@ export function takeLock(file: string): { release(): void; holder?: undefined } 
       break;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || attempt > 3) throw error;
-      const [pid = '', started = ''] = textOf(file).split(' ');
-      if (isAlive(Number(pid)) && processStart(Number(pid)) === started) return { holder: Number(pid) };
+      const holder = lockHolder(file);
+      if (holder !== undefined) return { holder };
       rmSync(file, { force: true });
     }
   }
@@ -24,6 +24,12 @@ export function takeLock(file: string): { release(): void; holder?: undefined } 
   };
   process.once('exit', release);
   return { release };
+}
+
+/** The process that holds a lock file and lives; undefined when there is none. */
+export function lockHolder(file: string): number | undefined {
+  const [pid = '', started = ''] = textOf(file).split(' ');
+  return isAlive(Number(pid)) && processStart(Number(pid)) === started ? Number(pid) : undefined;
 }
 
 function textOf(file: string): string {

@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { type AnvilNode, startAnvil } from '../geth/anvil.js';
 import type { GethBinary } from '../geth/binary.js';
 import { type Deployment, deployLedger } from '../geth/deploy-ledger.js';
-import { cliqueGenesis, GAS_LIMIT } from '../geth/genesis.js';
+import { cliqueGenesis, GAS_LIMIT, type Genesis } from '../geth/genesis.js';
 import { ipcCall } from '../geth/ipc.js';
+import { type Member, type NodeSet, startNodeSet } from '../geth/node-set.js';
 import type { Logger } from '../geth/program.js';
 import { readSealer } from '../geth/sealer.js';
-import { type SupervisedNode, superviseNode } from '../geth/supervisor.js';
 import { foundingEntry } from '../hospital-keys.js';
 import type { HospitalLayout, StackLayout } from './layout.js';
 import { type NetworkEntry, type PublicFacts, peerUrl } from './provision.js';
@@ -129,42 +129,42 @@ async function startGeth(
   running: RunningNode[],
   signal?: AbortSignal,
 ): Promise<{ locals: RunningNode[]; globals: RunningNode[] }> {
-  const supervised: SupervisedNode[] = [];
-  const globals: SupervisedNode[] = [];
-  const start = async (setup: HospitalSetup, tier: 'local' | 'global') => {
-    const dir = setup.layout.nodes[tier];
-    const genesis =
-      tier === 'local'
-        ? cliqueGenesis({ chainId: localChain(setup.layout), period: 0, signers: [setup.facts.sealers.local] })
-        : cliqueGenesis({ chainId: GLOBAL_CHAIN, period: 1, signers: setups.map(({ facts }) => facts.sealers.global) });
-    const title = `${setup.layout.title}, ${tier} node`;
-    const node = await superviseNode({
-      ...{ title, geth, dir, genesis, networkId: genesis.config.chainId, sealerKey: await readSealer(dir), logger },
-      mirror: { url: setup.mirrorUrl, network: tier },
-      ...(tier === 'local'
-        ? {}
-        : {
-            p2pPort: setup.layout.ports.globalPeers,
-            maxPeers: setups.length - 1,
-            peers: () => globals.flatMap((other) => other.current()?.enode ?? []),
-          }),
-    });
-    supervised.push(node);
-    if (tier === 'global') globals.push(node);
-    running.push({
-      ...{ title, rpc: node.current()?.ipcPath ?? '', genesisHash: node.current()?.genesisHash ?? '' },
-      ...{ pid: () => node.current()?.pid ?? 0, stop: () => node.stop() },
-    });
-    return running.at(-1) as RunningNode;
+  const sets: NodeSet[] = [];
+  const start = async (tier: 'local' | 'global', genesis: Genesis, of: HospitalSetup[]): Promise<RunningNode[]> => {
+    const members = await Promise.all(
+      of.map(async ({ layout, mirrorUrl }): Promise<Member> => {
+        const dir = layout.nodes[tier];
+        return {
+          ...{ title: `${layout.title}, ${tier} node`, dir, sealerKey: await readSealer(dir) },
+          mirror: { url: mirrorUrl, network: tier },
+          ...(tier === 'local' ? {} : { p2pPort: layout.ports.globalPeers }),
+        };
+      }),
+    );
+    const set = await startNodeSet(members, { geth, genesis, logger });
+    sets.push(set);
+    const started = set.nodes.map((node, index) => ({
+      ...{ title: members[index]?.title ?? '', rpc: node.current()?.ipcPath ?? '' },
+      ...{
+        genesisHash: node.current()?.genesisHash ?? '',
+        pid: () => node.current()?.pid ?? 0,
+        stop: () => node.stop(),
+      },
+    }));
+    running.push(...started);
+    return started;
   };
   const locals: RunningNode[] = [];
-  const others: RunningNode[] = [];
   for (const setup of setups) {
-    locals.push(await start(setup, 'local'));
-    others.push(await start(setup, 'global'));
+    const signers = [setup.facts.sealers.local];
+    locals.push(
+      ...(await start('local', cliqueGenesis({ chainId: localChain(setup.layout), period: 0, signers }), [setup])),
+    );
   }
-  await unlessAborted(Promise.all(supervised.map((node) => node.ready)), signal);
-  return { locals, globals: others };
+  const signers = setups.map(({ facts }) => facts.sealers.global);
+  const globals = await start('global', cliqueGenesis({ chainId: GLOBAL_CHAIN, period: 1, signers }), setups);
+  await unlessAborted(Promise.all(sets.map((set) => set.ready())), signal);
+  return { locals, globals };
 }
 
 async function startAnvils(

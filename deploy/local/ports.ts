@@ -1,13 +1,4 @@
-import { createServer } from 'node:net';
-
-/** Whether 127.0.0.1:port can be bound. */
-export function isFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once('error', () => resolve(false));
-    server.listen({ port, host: '127.0.0.1', exclusive: true }, () => server.close(() => resolve(true)));
-  });
-}
+import { isFree } from '../geth/ports.js';
 
 /** @throws Error naming each port that is taken, what it is wanted for, and the way to move */
 export async function assertPortsFree(wanted: { port: number; name: string }[], base: number): Promise<void> {

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isAlive } from '../../deploy/geth/child-process.js';
+import { isFree } from '../../deploy/geth/ports.js';
 import { layoutOf, PORT_RANGE, projectRoot } from '../../deploy/local/layout.js';
-import { isFree } from '../../deploy/local/ports.js';
 import { removePostgres } from '../../deploy/local/postgres.js';
 
 let state: string;

@@ -4,13 +4,6 @@ import { type Alloc, cliqueGenesis, type Genesis, genesisHash, paperGenesis, pow
 import { CONSENSUSES } from '../releases.js';
 import { oneOf, UsageError, wholeNumber } from './usage.error.js';
 
-export const GENESIS_USAGE = `npm run geth -- genesis --chain-id N --consensus clique --signers 0x…,0x… [--period SECONDS] [options]
-npm run geth -- genesis --chain-id N --consensus pow [--difficulty N] [options]
-npm run geth -- genesis --variant paper [--alloc …] [--out FILE]
-  --gas-limit N          gas a block may use (default 60000000)
-  --alloc 0x…=WEI,…      balances at block 0 (default: none; transactions are free)
-  --out FILE             a new file (default: printed)`;
-
 const DEFAULT_DIFFICULTY = 131_072;
 
 const OPTIONS = {
