@@ -1,6 +1,7 @@
 import { findGeth } from '../deploy/geth/binary.js';
 import { genesisCommand } from '../deploy/geth/commands/genesis.command.js';
 import { downCommand, statusCommand, upCommand } from '../deploy/geth/commands/network.command.js';
+import { peersCommand, signersCommand } from '../deploy/geth/commands/peers.command.js';
 import { oneOf, UsageError } from '../deploy/geth/commands/usage.error.js';
 import { CONSENSUSES } from '../deploy/geth/releases.js';
 
@@ -12,6 +13,8 @@ const COMMANDS: Record<string, (args: string[]) => Promise<number>> = {
   genesis: genesisCommand,
   up: (args) => upCommand(args, logger),
   status: statusCommand,
+  peers: peersCommand,
+  signers: signersCommand,
   down: (args) => downCommand(args, logger),
 };
 

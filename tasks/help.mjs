@@ -105,6 +105,15 @@ npm run geth -- up [--consensus clique|pow] [--nodes N] [--chain-id N] [--period
   --fresh            remove the folder's network first
   --state DIR        the network's folder (default .emr/geth); a network there goes on as it was
 npm run geth -- status [--json] [--state DIR]
-npm run geth -- down [--state DIR]`,
+npm run geth -- down [--state DIR]
+npm run geth -- peers list [--json] [NODE]
+npm run geth -- peers add ENODE --genesis-hash 0x… --network-id N [NODE]
+npm run geth -- peers add --with SOCKET [NODE]
+npm run geth -- peers remove ENODE [NODE]
+npm run geth -- signers list [NODE]
+npm run geth -- signers vote 0xADDRESS in|out [--seconds N] [NODE]
+  NODE               --node N of the network in --state DIR (default node 1), or --ipc SOCKET
+  --with SOCKET      the other node's own socket: its address, genesis hash and network id are asked of it
+  --seconds N        how long to wait for the other signers' votes (default 30)`,
   },
 };

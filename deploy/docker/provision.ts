@@ -130,9 +130,10 @@ async function writeNetwork(
   founders: FounderFacts[],
   chainId: number,
 ) {
+  const period = tier === 'local' ? 0 : 1;
   const genesis: Genesis = cliqueGenesis({
     chainId,
-    period: tier === 'local' ? 0 : 1,
+    period,
     signers: founders.map(({ sealers }) => sealers[tier]),
   });
   const entries = founders.map((facts) => foundingEntry({ id: facts.id, peerUrl: facts.peerUrl, keys: facts }, tier));
@@ -144,6 +145,7 @@ async function writeNetwork(
     ...{ contract: founding.contract, startBlock: '0', genesisHash: genesisHash(genesis) },
     // An honest minority of the signers can build at most half their number of blocks. One signer alone: its block is final.
     finalityDepth: tier === 'local' ? 1 : founders.length + 1,
+    ...(period > 0 ? { period } : {}),
     storeRawBlocks: true,
     relayers: [own.relayers[tier]],
   };

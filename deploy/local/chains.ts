@@ -35,6 +35,8 @@ export interface HospitalSetup {
 
 /** A network of its own for each, so that a signed transaction of one means nothing on another. */
 const GLOBAL_CHAIN = 410_000;
+/** seconds between blocks of the global network */
+const GLOBAL_PERIOD = 1;
 const localChain = (hospital: HospitalLayout) => GLOBAL_CHAIN + hospital.id;
 
 interface RunningNode {
@@ -100,7 +102,11 @@ export async function startChains(
         global: {
           ...{ name: 'global', chainId: String(GLOBAL_CHAIN), rpc: globalNode.rpc, ...shared },
           ...{ contract: global.contract, startBlock: String(global.startBlock), genesisHash: globalNode.genesisHash },
-          ...{ finalityDepth: geth ? setups.length + 1 : 1, relayers: [setup.facts.relayers.global] },
+          ...{
+            finalityDepth: geth ? setups.length + 1 : 1,
+            period: GLOBAL_PERIOD,
+            relayers: [setup.facts.relayers.global],
+          },
         },
       });
     }
@@ -162,7 +168,11 @@ async function startGeth(
     );
   }
   const signers = setups.map(({ facts }) => facts.sealers.global);
-  const globals = await start('global', cliqueGenesis({ chainId: GLOBAL_CHAIN, period: 1, signers }), setups);
+  const globals = await start(
+    'global',
+    cliqueGenesis({ chainId: GLOBAL_CHAIN, period: GLOBAL_PERIOD, signers }),
+    setups,
+  );
   await unlessAborted(Promise.all(sets.map((set) => set.ready())), signal);
   return { locals, globals };
 }
@@ -185,7 +195,7 @@ async function startAnvils(
     running.push(one);
     return one;
   };
-  const global = await start('the global network', join(layout.dir, 'global-anvil'), GLOBAL_CHAIN, 1);
+  const global = await start('the global network', join(layout.dir, 'global-anvil'), GLOBAL_CHAIN, GLOBAL_PERIOD);
   const locals: RunningNode[] = [];
   for (const { layout: hospital } of setups) {
     locals.push(

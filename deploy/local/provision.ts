@@ -93,6 +93,8 @@ export interface NetworkEntry {
   startBlock: string;
   genesisHash: string;
   finalityDepth: number;
+  /** seconds between blocks that come without transactions too */
+  period?: number;
   gasLimit: number;
   storeRawBlocks: boolean;
   relayers: string[];

@@ -40,6 +40,8 @@ const networkSchema = z.object({
   genesisHash: bytes(32),
   /** An event is final when tip − its block + 1 ≥ this. Local 1; global signers + 1. */
   finalityDepth: z.int().min(1),
+  /** Seconds between blocks where they come without transactions too (Clique's period). Left out: there, a silent node says nothing. */
+  period: z.int().min(1).optional(),
   gasLimit: z.int().min(1_000_000).default(60_000_000),
   storeRawBlocks: z.boolean().default(false),
   /** Several share the work by record. None: the keystore of the tier, relayer-local.json or relayer-global.json. */

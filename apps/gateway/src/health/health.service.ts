@@ -31,6 +31,7 @@ export class HealthService {
     const networks = await this.networks.list();
     const reasons = networks.flatMap(({ name, node, mirror }) => [
       ...(node.reachable ? [] : [`the node of ${name} is out of reach`]),
+      ...(node.stalled ? [`no block on ${name} for ${node.headAge} s: too few of its signers are at work`] : []),
       ...(mirror ? [] : [`the mirror of ${name} has not begun`]),
       ...(mirror?.stopped === undefined ? [] : [`the mirror of ${name} stopped: ${mirror.stopped}`]),
       ...((mirror?.lag ?? 0) > MOST_LAG ? [`the mirror of ${name} is ${mirror?.lag} blocks behind`] : []),

@@ -1,6 +1,22 @@
 import { z } from 'zod';
 import { address20, chainInteger, hash32 } from '../http/fields.js';
 
+/** What our node of a network says of itself. */
+export const nodeStateSchema = z
+  .object({
+    reachable: z.boolean(),
+    head: chainInteger.optional(),
+    /** Seconds since its newest block was made. */
+    headAge: z.int().optional(),
+    peers: z.int().optional(),
+    /** There while it fetches a longer chain from its peers: how far it is, and of what. */
+    sync: z.object({ current: chainInteger, highest: chainInteger }).optional(),
+    /** No block for so long that too few of the network's signers can be at work. */
+    stalled: z.literal(true).optional(),
+  })
+  .meta({ id: 'NodeState' });
+export type NodeState = z.output<typeof nodeStateSchema>;
+
 export const networkSchema = z
   .object({
     name: z.string().meta({ example: 'local' }),
@@ -9,11 +25,7 @@ export const networkSchema = z
     contract: address20,
     genesisHash: hash32,
     finalityDepth: z.int(),
-    node: z.object({
-      reachable: z.boolean(),
-      head: chainInteger.optional(),
-      peers: z.int().optional(),
-    }),
+    node: nodeStateSchema,
     mirror: z
       .object({
         number: chainInteger,

@@ -2,7 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { toHex } from '../../../../libs/platform/src/bytes.js';
 import type { NetworkConfig, NetworksConfig } from '../../../../libs/platform/src/networks.js';
 import { NETWORKS } from '../core.tokens.js';
-import type { NetworkBody } from './network.schema.js';
+import type { NetworkBody, NodeState } from './network.schema.js';
 import { type CursorRow, NetworkStore } from './network.store.js';
 import { Nodes } from './nodes.js';
 
@@ -31,7 +31,7 @@ export class NetworksService {
   }
 
   async #describe(network: NetworkConfig, cursor: CursorRow | undefined): Promise<NetworkBody> {
-    const node = await this.#node(network.name);
+    const node = await this.nodeState(network);
     const lag = cursor && node.head !== undefined ? Number(BigInt(node.head) - BigInt(cursor.number)) : undefined;
     return {
       name: network.name,
@@ -55,20 +55,35 @@ export class NetworksService {
     };
   }
 
-  async #node(name: string): Promise<NetworkBody['node']> {
+  /** What our node of that network says of itself, now. */
+  async nodeState({ name, period }: NetworkConfig): Promise<NodeState> {
     const transport = this.nodes.transport(name);
     const asked = Promise.all([
-      transport.request<string>('eth_blockNumber', []),
+      transport.request<{ number: string; timestamp: string }>('eth_getBlockByNumber', ['latest', false]),
       transport.request<string>('net_peerCount', []).catch(() => undefined),
+      transport
+        .request<false | { currentBlock: string; highestBlock: string }>('eth_syncing', [])
+        .catch(() => false as const),
     ]);
     // The request goes on in the transport and may fail later, when nobody listens any more.
     asked.catch(() => undefined);
     const answer = await Promise.race([asked, timeout(NODE_TIMEOUT_MS)]).catch(() => undefined);
     if (!answer) return { reachable: false };
-    const [head, peers] = answer;
-    return { reachable: true, head: BigInt(head).toString(), ...(peers === undefined ? {} : { peers: Number(peers) }) };
+    const [head, peers, sync] = answer;
+    const headAge = Math.max(0, Math.round(Date.now() / 1000) - Number(head.timestamp));
+    return {
+      ...{ reachable: true, head: BigInt(head.number).toString(), headAge },
+      ...(peers === undefined ? {} : { peers: Number(peers) }),
+      ...(sync ? { sync: { current: decimal(sync.currentBlock), highest: decimal(sync.highestBlock) } } : {}),
+      ...(period !== undefined && headAge > silenceOf(period) ? { stalled: true as const } : {}),
+    };
   }
 }
+
+const decimal = (quantity: string) => BigInt(quantity).toString();
+
+/** Seconds without a block after which a network that makes one every `period` counts as standing still. */
+const silenceOf = (period: number) => Math.max(10, 5 * period);
 
 function timeout(ms: number): Promise<undefined> {
   return new Promise((resolve) => {

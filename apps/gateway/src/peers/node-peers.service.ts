@@ -2,9 +2,11 @@ import { Inject, Injectable, type OnApplicationBootstrap, type OnApplicationShut
 import type { RpcTransport } from '../../../../libs/chain-client/src/rpc/transport.js';
 import { ProblemError } from '../../../../libs/platform/src/errors.js';
 import type { Logger } from '../../../../libs/platform/src/logger.js';
+import type { NetworkConfig } from '../../../../libs/platform/src/networks.js';
 import { LOGGER } from '../core.tokens.js';
+import { NetworksService } from '../networks/networks.service.js';
 import { Nodes } from '../networks/nodes.js';
-import type { NewPeer, PeerBody, PeerRemoval } from './peers.schema.js';
+import type { NewPeer, PeerBody, PeeredNode, PeerListBody, PeerRemoval } from './peers.schema.js';
 import { type PeerRow, PeersStore } from './peers.store.js';
 
 /** A node forgets its peers when it ends: they are added again and again. */
@@ -18,6 +20,7 @@ export class NodePeersService implements OnApplicationBootstrap, OnApplicationSh
   constructor(
     private readonly store: PeersStore,
     private readonly nodes: Nodes,
+    private readonly networks: NetworksService,
     @Inject(LOGGER) private readonly logger: Logger,
   ) {}
 
@@ -36,15 +39,30 @@ export class NodePeersService implements OnApplicationBootstrap, OnApplicationSh
     this.#timer = undefined;
   }
 
-  /** Peers as stored; `connected` where the node answers. */
-  async list(): Promise<PeerBody[]> {
-    const rows = await this.store.list();
-    const connected = new Map<string, Set<string>>();
-    for (const network of new Set(rows.map((row) => row.network))) {
-      const keys = await this.#connectedKeys(network).catch(() => undefined);
-      if (keys) connected.set(network, keys);
-    }
-    return rows.map((row) => present(row, connected.get(row.network)));
+  /** Peers as stored, `connected` where our node answers; and our nodes. */
+  async list(): Promise<PeerListBody> {
+    const [rows, nodes] = await Promise.all([
+      this.store.list(),
+      Promise.all(this.nodes.configured.map((network) => this.#describe(network))),
+    ]);
+    const connected = new Map(nodes.map(({ node, keys }) => [node.network, keys]));
+    return {
+      items: rows.map((row) => present(row, connected.get(row.network))),
+      nodes: nodes.map(({ node }) => node),
+    };
+  }
+
+  async #describe(network: NetworkConfig): Promise<{ node: PeeredNode; keys: Set<string> | undefined }> {
+    const { reachable, head, peers, sync } = await this.networks.nodeState(network);
+    const node = { network: network.name, reachable, head, peers, sync };
+    if (!reachable) return { node, keys: undefined };
+    const transport = this.nodes.transport(network.name);
+    const [info, keys] = await Promise.all([
+      // Not every node offers the administrator's methods.
+      transport.request<{ enode: string }>('admin_nodeInfo', []).catch(() => undefined),
+      this.#connectedKeys(network.name).catch(() => undefined),
+    ]);
+    return { node: { ...node, enode: info?.enode }, keys };
   }
 
   /**

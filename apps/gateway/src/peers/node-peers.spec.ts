@@ -1,5 +1,6 @@
 import { afterEach, expect, it, vi } from 'vitest';
 import { createLogger } from '../../../../libs/platform/src/logger.js';
+import type { NetworksService } from '../networks/networks.service.js';
 import type { Nodes } from '../networks/nodes.js';
 import { NodePeersService } from './node-peers.service.js';
 import type { PeersStore } from './peers.store.js';
@@ -22,6 +23,7 @@ it('adds the peers of each network, whichever other node is away, and a peer of 
   const service = new NodePeersService(
     { list: async () => peers } as unknown as PeersStore,
     { transport } as unknown as Nodes,
+    {} as NetworksService,
     createLogger('test', 'silent'),
   );
   service.onApplicationBootstrap();

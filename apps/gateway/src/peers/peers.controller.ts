@@ -6,6 +6,7 @@ import {
   type NewPeer,
   newPeerSchema,
   type PeerBody,
+  type PeerListBody,
   type PeerRemoval,
   peerListSchema,
   peerRemovalSchema,
@@ -19,13 +20,13 @@ export class PeersController {
 
   @Get()
   @Route({
-    summary: 'Nodes our nodes stay connected to',
+    summary: 'Nodes our nodes stay connected to, and their state of sync',
     look: 'peers',
     roles: ['admin', 'auditor'],
     success: { 200: peerListSchema },
   })
-  async list(): Promise<{ items: PeerBody[] }> {
-    return { items: await this.peers.list() };
+  list(): Promise<PeerListBody> {
+    return this.peers.list();
   }
 
   @Post()

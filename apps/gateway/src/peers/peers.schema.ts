@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { chainInteger, hash32, instant } from '../http/fields.js';
+import { nodeStateSchema } from '../networks/network.schema.js';
 
 const network = z
   .string()
@@ -18,7 +19,26 @@ export const peerSchema = z
   .object({ network, enode, connected: z.boolean().optional(), createdAt: instant })
   .meta({ id: 'Peer' });
 export type PeerBody = z.output<typeof peerSchema>;
-export const peerListSchema = z.object({ items: z.array(peerSchema) }).meta({ id: 'PeerList' });
+const peeredNodeSchema = nodeStateSchema
+  .pick({ reachable: true, head: true, peers: true, sync: true })
+  .extend({
+    network,
+    enode: z
+      .string()
+      .optional()
+      .meta({ example: `enode://${'cd'.repeat(64)}@10.0.0.1:30303` }),
+  })
+  .meta({ id: 'PeeredNode' });
+export type PeeredNode = z.output<typeof peeredNodeSchema>;
+
+export const peerListSchema = z
+  .object({
+    items: z.array(peerSchema),
+    /** Our own nodes: under which enode others reach them, and whether they are in step with their peers (no `sync`). */
+    nodes: z.array(peeredNodeSchema),
+  })
+  .meta({ id: 'PeerList' });
+export type PeerListBody = z.output<typeof peerListSchema>;
 
 export const newPeerSchema = z
   .strictObject({
