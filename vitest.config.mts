@@ -2,7 +2,7 @@ import swc from 'unplugin-swc';
 import { defineConfig } from 'vitest/config';
 
 // The suffix chooses the kind of test: *.spec.ts needs nothing, *.integration.spec.ts real Postgres and nodes,
-// *.e2e.spec.ts the whole two-hospital stack over HTTP.
+// *.e2e.spec.ts the whole two-hospital stack over HTTP, *.pow.spec.ts nodes that mine.
 const plugins = [
   swc.vite({
     module: { type: 'es6' },
@@ -24,7 +24,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['**/*.spec.ts'],
-          exclude: [...ignored, '**/*.integration.spec.ts', '**/*.e2e.spec.ts'],
+          exclude: [...ignored, '**/*.integration.spec.ts', '**/*.e2e.spec.ts', '**/*.pow.spec.ts'],
           testTimeout: 30_000,
         },
       },
@@ -38,6 +38,18 @@ export default defineConfig({
           testTimeout: 120_000,
           hookTimeout: 240_000,
           maxWorkers: 2,
+        },
+      },
+      {
+        plugins,
+        test: {
+          // Real proof of work: minutes, and DAGs of gigabytes. Not in `npm test`; `npm run geth -- peering-day` runs it.
+          name: 'pow',
+          include: ['test/networks/**/*.pow.spec.ts'],
+          exclude: ignored,
+          globalSetup: ['test/stack/global-setup.ts'],
+          testTimeout: 1_200_000,
+          hookTimeout: 1_200_000,
         },
       },
       {

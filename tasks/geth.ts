@@ -3,7 +3,9 @@ import { genesisCommand } from '../deploy/geth/commands/genesis.command.js';
 import { downCommand, statusCommand, upCommand } from '../deploy/geth/commands/network.command.js';
 import { peersCommand, signersCommand } from '../deploy/geth/commands/peers.command.js';
 import { oneOf, UsageError } from '../deploy/geth/commands/usage.error.js';
+import { dagDirectory, ensureDags } from '../deploy/geth/dag.js';
 import { CONSENSUSES } from '../deploy/geth/releases.js';
+import { runChild } from './child.js';
 
 const say = (message: string) => process.stderr.write(`${message}\n`);
 const logger = { info: say, warn: say };
@@ -15,6 +17,7 @@ const COMMANDS: Record<string, (args: string[]) => Promise<number>> = {
   status: statusCommand,
   peers: peersCommand,
   signers: signersCommand,
+  'peering-day': peeringDay,
   down: (args) => downCommand(args, logger),
 };
 
@@ -43,4 +46,18 @@ async function printPath([consensus = 'clique', ...rest]: string[]): Promise<num
   say(`geth ${geth.version}`);
   process.stdout.write(`${geth.path}\n`);
   return 0;
+}
+
+/** Two hospitals that mined one genesis apart are peered: real proof of work, so apart from `npm test`. */
+async function peeringDay(args: string[]): Promise<number> {
+  if (args.length > 0) throw new UsageError(`"${args[0]}" has no place here`);
+  const geth = await findGeth({ env: process.env, logger }, 'pow');
+  if (!geth) return 1;
+  await ensureDags(geth, dagDirectory(process.env), logger);
+  const { code } = await runChild(
+    process.execPath,
+    ['node_modules/vitest/vitest.mjs', 'run', '--project', 'pow', 'test/networks/peering-day'],
+    { env: { ...process.env, GETH_POW_BIN: geth.path, NODE_ENV: 'test' }, timeoutMs: 60 * 60_000 },
+  );
+  return code ?? 1;
 }

@@ -106,6 +106,8 @@ npm run geth -- up [--consensus clique|pow] [--nodes N] [--chain-id N] [--period
   --state DIR        the network's folder (default .emr/geth); a network there goes on as it was
 npm run geth -- status [--json] [--state DIR]
 npm run geth -- down [--state DIR]
+npm run geth -- peering-day
+  two hospitals that mined apart are peered, with real proof of work: minutes, after the DAGs are made (once, 2 GiB)
 npm run geth -- peers list [--json] [NODE]
 npm run geth -- peers add ENODE --genesis-hash 0x… --network-id N [NODE]
 npm run geth -- peers add --with SOCKET [NODE]

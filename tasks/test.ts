@@ -82,6 +82,9 @@ async function tools(context: Context): Promise<string[]> {
   const geth = await findGeth({ env: context.env, logger: { info: say, warn: say } });
   if (geth) context.env.GETH_BIN = geth.path;
   else missing.push('geth (and Go to build it): tests of real nodes use Anvil or are skipped');
+  const pow = await findGeth({ env: context.env, logger: { info: say, warn: say }, build: false }, 'pow');
+  if (pow) context.env.GETH_POW_BIN = pow.path;
+  else missing.push('a geth that mines (npm run geth -- pow builds it): the proof-of-work geneses meet no real node');
   const clef = await findClef({ env: context.env, logger: { info: say, warn: say } });
   if (clef) context.env.CLEF_BIN = clef.path;
   else missing.push('clef (and Go to build it): signing elsewhere is tried against a stand-in alone');

@@ -39,7 +39,7 @@ describe('.env.example', () => {
   it('has no variable that nobody reads', () => {
     const read = new Set(Object.values(programs).flatMap((shape) => Object.keys(shape)));
     for (const [, name] of text('docker-compose.yml').matchAll(/\$\{([A-Z_]+)/g)) read.add(name ?? '');
-    for (const name of ['GETH_BIN', 'EMR_CACHE_DIR']) read.add(name);
+    for (const name of ['GETH_BIN', 'GETH_POW_BIN', 'EMR_CACHE_DIR']) read.add(name);
     expect([...example.keys()].filter((name) => !read.has(name))).toEqual([]);
   });
 

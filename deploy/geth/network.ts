@@ -76,7 +76,9 @@ export interface RunningNetwork {
   genesisHash: string;
   geth: GethBinary;
   nodes: NetworkNode[];
+  /** to be taken away and added again */
   set: NodeSet;
+  members: Member[];
   /** ends the nodes; the folder stays, and can be started again */
   stop(): Promise<void>;
 }
@@ -151,7 +153,7 @@ export async function startNetwork(options: NetworkOptions): Promise<RunningNetw
       nodes.push({ title, dir: own, ipcPath, httpUrl, wsUrl, sealer: plan.sealers[index] ?? '', supervised });
     }
     const genesisHash = set.nodes[0]?.current()?.genesisHash ?? '';
-    return { plan, genesis, genesisHash, geth, nodes, set, stop };
+    return { plan, genesis, genesisHash, geth, nodes, set, members, stop };
   } catch (error) {
     await stop();
     throw error;

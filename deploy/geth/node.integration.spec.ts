@@ -8,13 +8,14 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { findAnvil, startAnvil } from './anvil.js';
 import { findGeth } from './binary.js';
 import { isAlive, tieProcessesToUs } from './child-process.js';
-import { cliqueGenesis } from './genesis.js';
+import { cliqueGenesis, genesisHash, paperGenesis, powGenesis } from './genesis.js';
 import { ipcCall } from './ipc.js';
 import { type GethNode, type NodeOptions, startNode } from './node.js';
 import { addPeers, peerCount } from './peering.js';
 
 const logger = { info: () => {}, warn: () => {} };
 const geth = await findGeth({ env: process.env, logger, build: false });
+const pow = await findGeth({ env: process.env, logger, build: false }, 'pow');
 tieProcessesToUs();
 const CHAIN = 710_010;
 let dir: string;
@@ -29,8 +30,9 @@ afterEach(async () => {
 });
 
 async function started(options: Partial<NodeOptions> & Pick<NodeOptions, 'genesis'>): Promise<GethNode> {
-  if (!geth) throw new Error('no geth');
-  const node = await startNode({ geth, dir, networkId: CHAIN, bootMine: true, logger, ...options });
+  const binary = options.geth ?? geth;
+  if (!binary) throw new Error('no geth');
+  const node = await startNode({ geth: binary, dir, networkId: CHAIN, bootMine: true, logger, ...options });
   running.push(node);
   return node;
 }
@@ -150,6 +152,22 @@ describe.skipIf(!geth)('a geth node', () => {
     ]);
     await mined(b, hash);
     await mined(a, hash);
+  });
+});
+
+describe.skipIf(!pow)('a geth that mines', () => {
+  it.each([
+    ["the paper's genesis", paperGenesis()],
+    ['one to work with', powGenesis({ chainId: 80, difficulty: 200_000 })],
+  ])('reads %s, and its block 0 has the hash that we compute', async (_, genesis) => {
+    const node = await started({ geth: pow!, genesis, networkId: 80, bootMine: false });
+    expect(node.genesisHash).toBe(genesisHash(genesis));
+  });
+
+  it('is asked for: the one that seals Clique is not started on proof of work', async () => {
+    const genesis = powGenesis({ chainId: 80, difficulty: 200_000 });
+    const one = { path: '/bin/false', version: '1.13.15' };
+    await expect(started({ geth: one, genesis, bootMine: false })).rejects.toThrow("1.13.15 can't mine");
   });
 });
 

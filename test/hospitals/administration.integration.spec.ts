@@ -102,6 +102,13 @@ describe.runIf(await testGeth())('the nodes that a node stays connected to', () 
       a.call('admin.x', admin, 'POST', '/v1/admin/peers', { ...peer, genesisHash, networkId: chainId, ...over });
     const list = async () => (await a.call('admin.x', admin, 'GET', '/v1/admin/peers')).body.items;
 
+    const { nodes } = (await a.call('admin.x', admin, 'GET', '/v1/admin/peers')).body;
+    expect(nodes.map(({ network }: { network: string }) => network)).toEqual(['local', 'global']);
+    for (const node of nodes) {
+      expect(node).toMatchObject({ reachable: true, peers: 0, enode: expect.stringMatching(/^enode:/) });
+      expect(node).not.toHaveProperty('sync');
+    }
+
     const other = hex(32);
     const refused = expectStatus(await add({ genesisHash: other }), 409);
     for (const value of [other, genesisHash]) expect(refused.body.detail).toContain(value);

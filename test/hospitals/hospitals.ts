@@ -69,19 +69,26 @@ export interface HospitalsOptions {
   single?: boolean;
   /** Relayers have funds on the shared ledger. */
   funded?: boolean;
+  /** What the shared ledger stands on; default: one node. */
+  global?(founders: TestHospital[]): Promise<SharedLedger>;
   /** `relayers` in the networks file; default: none, and a keystore for each tier. */
   relayers?(hospital: TestHospital, chainId: number): Promise<unknown[]>;
+}
+
+export interface SharedLedger
+  extends Pick<TestChain, 'rpcUrl' | 'chainId' | 'contract' | 'startBlock' | 'genesisHash' | 'stop'> {
+  /** default 1 */
+  finalityDepth?: number;
+  period?: number;
 }
 
 /** Two hospitals on real ledgers: a local one each and a shared one. */
 export async function startHospitals(options: HospitalsOptions = {}): Promise<Hospitals> {
   const keys = [await prepare(1, options), await prepare(2, options)] as const;
   const founding = keys.map(({ founder }) => founder);
-  const global = await startTestChain({
-    hospitals: founding,
-    chainId: 720_000,
-    funded: options.funded ?? false,
-  });
+  const global: SharedLedger =
+    (await options.global?.(founding)) ??
+    (await startTestChain({ hospitals: founding, chainId: 720_000, funded: options.funded ?? false }));
   const locals = options.single
     ? [global, global]
     : await Promise.all(founding.map((founder, i) => startTestChain({ hospitals: [founder], chainId: 720_001 + i })));
@@ -129,8 +136,8 @@ async function prepare(id: number, { relayers }: HospitalsOptions): Promise<Prep
 
 async function startHospital(
   { id, directory, vault, peerPort, founder }: Prepared,
-  local: TestChain,
-  global: TestChain,
+  local: SharedLedger,
+  global: SharedLedger,
   peers: Record<string, { url: string }>,
   options: HospitalsOptions,
 ): Promise<{ hospital: Hospital; close(): Promise<void> }> {
@@ -139,14 +146,15 @@ async function startHospital(
   const issuerKey = await generateKeyPair('ES256');
   const roles = ['clinician', 'records-officer', 'privacy-officer', 'patient', 'admin', 'auditor'];
   const jwks = { keys: [{ ...(await exportJWK(issuerKey.publicKey)), kid: 'test', alg: 'ES256' }] };
-  const describe = async (name: string, chain: TestChain) => ({
+  const describe = async (name: string, chain: SharedLedger) => ({
     name,
     chainId: String(chain.chainId),
     rpc: chain.rpcUrl,
     contract: chain.contract,
     startBlock: String(chain.startBlock),
     genesisHash: chain.genesisHash,
-    finalityDepth: 1,
+    finalityDepth: chain.finalityDepth ?? 1,
+    ...(chain.period === undefined ? {} : { period: chain.period }),
     relayers: (await options.relayers?.(founder, chain.chainId)) ?? [],
   });
   const networks =

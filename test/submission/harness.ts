@@ -37,7 +37,7 @@ export interface Bench {
   /** A submission over this bench; stopped with it. */
   submission(overrides?: Partial<SubmissionSettings>): Promise<Submission>;
   /** A clinician who opened a record; `query` makes acts on it. */
-  clinician(submission: Submission): Promise<Clinician>;
+  clinician(submission: Submission, settle?: Settle): Promise<Clinician>;
   act(intent: ActIntent): NewOperation;
   events(): Promise<{ sequence: bigint; requestId: string; type: string }[]>;
   /** A statement as superuser: for tests that put words into the mirror's mouth. */
@@ -65,8 +65,19 @@ export interface Clinician {
   query(requestId?: Buffer): NewOperation;
 }
 
-export async function startBench(options: Parameters<typeof startTestChain>[0] = {}): Promise<Bench> {
-  const [chain, database] = await Promise.all([startTestChain(options), freshDatabase()]);
+/** A chain that is there already, and this hospital's place on it. */
+export interface BenchPlace {
+  chain: TestChain;
+  hospital: number;
+  finalityDepth: number;
+}
+
+export async function startBench(
+  options: Parameters<typeof startTestChain>[0] = {},
+  place?: BenchPlace,
+): Promise<Bench> {
+  const [chain, database] = await Promise.all([place?.chain ?? startTestChain(options), freshDatabase()]);
+  const hospital = place?.hospital ?? HOSPITAL;
   const network: NetworkConfig = {
     name: NETWORK,
     chainId: BigInt(chain.chainId),
@@ -74,7 +85,7 @@ export async function startBench(options: Parameters<typeof startTestChain>[0] =
     contract: fromHex(chain.contract),
     startBlock: chain.startBlock,
     genesisHash: fromHex(chain.genesisHash),
-    finalityDepth: 1,
+    finalityDepth: place?.finalityDepth ?? 1,
     gasLimit: 60_000_000,
     storeRawBlocks: false,
     relayers: [],
@@ -98,7 +109,7 @@ export async function startBench(options: Parameters<typeof startTestChain>[0] =
         dataSource,
         databaseUrl: database.gatewayUrl,
         queueUrl: database.gatewayUrl,
-        hospitalId: HOSPITAL,
+        hospitalId: hospital,
         networks: [network],
         signers: { [NETWORK]: chain.relayerKeys.map(localSigner) },
         logger,
@@ -135,10 +146,10 @@ export async function startBench(options: Parameters<typeof startTestChain>[0] =
         signature: signDigest(intent.forgedBy ?? intent.key, intentDigest(domain, unsigned)),
       };
     },
-    async clinician(submission) {
+    async clinician(submission, settle = perform) {
       const key = newKey();
-      const recordId = Buffer.concat([Buffer.from([0, 0, 0, HOSPITAL]), randomBytes(28)]);
-      await perform(
+      const recordId = Buffer.concat([Buffer.from([0, 0, 0, hospital]), randomBytes(28)]);
+      await settle(
         submission,
         bench.act({
           code: Operation.REGISTER_ACTOR,
@@ -154,7 +165,7 @@ export async function startBench(options: Parameters<typeof startTestChain>[0] =
         parameters: parameters.open({ ...content, ...origin }),
         key,
       });
-      await perform(submission, opened);
+      await settle(submission, opened);
       const look = parameters.query({ version: 1, purpose: 1, ttl: 300, basis: Buffer.alloc(32) });
       return {
         key,
@@ -197,6 +208,9 @@ export async function startBench(options: Parameters<typeof startTestChain>[0] =
   bench.startMirror();
   return bench;
 }
+
+/** How an act is carried out and waited for. */
+export type Settle = (submission: Submission, operation: NewOperation) => Promise<unknown>;
 
 /** Accepts an act and waits for its end. @throws Error when it doesn't end in ten seconds */
 export async function perform(submission: Submission, operation: NewOperation) {
