@@ -12,7 +12,7 @@ let consortium: TestConsortium;
 let a: Hospital;
 const patience = { timeout: 60_000, interval: 200 };
 
-const ready = async () => (await (await fetch(`${a.url}/health/ready`)).json()).status;
+const ready = async () => ((await (await fetch(`${a.url}/health/ready`)).json()) as { status: string }).status;
 const globalNode = async () => {
   const { body } = expectStatus(await a.call('admin.x', admin, 'GET', '/v1/admin/networks'), 200);
   return body.items.find(({ name }: { name: string }) => name === 'global').node;
