@@ -2,9 +2,9 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { tieProcessesToUs } from '../../deploy/geth/child-process.js';
-import { foundingOf } from '../../deploy/geth/founding.js';
+import { foundingOf, isFounded } from '../../deploy/geth/founding.js';
 import { ipcCall } from '../../deploy/geth/ipc.js';
 import { type RunningNetwork, startNetwork } from '../../deploy/geth/network.js';
 import type { Member } from '../../deploy/geth/node-set.js';
@@ -82,7 +82,8 @@ beforeAll(async () => {
   members = network.members;
   for (const index of [0, 1]) {
     await ipcCall(socket(index), 'eth_sendRawTransaction', [founding.transaction]);
-    await poll(() => ipcCall(socket(index), 'eth_getCode', [founding.contract, 'latest'])).not.toBe('0x');
+    const founded = async () => expect(await isFounded(socket(index), founding)).toBe(true);
+    await vi.waitFor(founded, { timeout: 15 * MINUTE, interval: 500 });
     say(`hospital ${LETTERS[index]}: its own chain has the ledger, block ${(await head(index)).number}`);
     benches.push(await startBench({}, { chain: chainOf(index), hospital: index + 1, finalityDepth: DEPTH }));
     submissions.push(await bench(index).submission());
