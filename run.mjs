@@ -199,6 +199,7 @@ const SOURCES = [
   'tasks',
   'bench',
   'chaos',
+  'caliper',
   'verifier',
   'tsconfig.json',
   'tsconfig.build.json',

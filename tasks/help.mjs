@@ -51,6 +51,19 @@ Ends with 0 when nothing was lost, doubled, stuck or taken back. docs/failure-ma
   --seed S        seed of the first; each further tree has the next one (default 1)
   --json FILE     write the report as JSON too
 Ends with one line of counts, and with 0 when nothing is missing, double, stale or lost. A tree that went wrong is grown again by its own seed.`,
+  caliper: {
+    summary: 'Hyperledger Caliper over consensus, difficulty, miners and load, at geth and through the REST API',
+    usage: `npm run caliper -- [--matrix quick|full] [options]
+  --matrix NAME    quick (default, at most ten minutes) or full (hours)
+  --consensus LIST only these of clique-0, clique-1, pow
+  --difficulty LIST  only these of low, medium, high
+  --miners LIST    only these of 1, 2, 3
+  --resume         go on with what an earlier run of the same matrix has measured
+  --json FILE      write the figures as JSON too
+  --out DIR        where the report goes (default .emr/caliper/report)
+  --state DIR      state folder (default .emr/caliper)
+  --ports BASE     ports from BASE up (default 5300)
+Writes report.md with its plots, and Caliper's own reports beside it. Proof of work needs a DAG, made once: minutes, 2 GiB.`,
   },
   contracts: {
     summary: 'compile the ledger contract anew',

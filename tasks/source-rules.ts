@@ -7,7 +7,7 @@ interface SourceFile {
   text: string;
 }
 
-export const SOURCE_FOLDERS = ['apps', 'libs', 'deploy', 'tasks', 'bench', 'chaos', 'verifier', 'test'];
+export const SOURCE_FOLDERS = ['apps', 'libs', 'deploy', 'tasks', 'bench', 'chaos', 'caliper', 'verifier', 'test'];
 const IGNORED = new Set(['node_modules', 'dist', 'generated', 'out', 'cache', 'lib']);
 const SOURCE = /\.(ts|mts|mjs|cjs|js|sol)$/;
 const TEST = /(\.spec\.ts|\.t\.sol)$|(^|\/)test\//;

@@ -1,0 +1,105 @@
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { performance } from 'node:perf_hooks';
+import { lockState } from '../deploy/local/state-lock.js';
+import { type CampaignContext, measureCell, withCampaign } from './campaign.js';
+import type { Run } from './figures.js';
+import { type Installed, installCaliper } from './install.js';
+import { cellName } from './matrix.js';
+import { type CaliperOptions, parseOptions } from './options.js';
+import { writeReport } from './report/report.js';
+
+/** What a measured cell leaves in the state folder, so that a matrix of hours can go on where it ended. */
+interface KeptCell {
+  runs: Run[];
+  geth: string;
+  seconds: number;
+}
+
+/** `npm run caliper`. @returns exit code: 0 when everything that was measured had a result */
+export async function run(args: string[], env: NodeJS.ProcessEnv): Promise<number> {
+  let options: CaliperOptions;
+  try {
+    options = parseOptions(args);
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}; npm run caliper -- --help lists what there is\n`);
+    return 2;
+  }
+  const began = performance.now();
+  const log = (message: string) =>
+    process.stdout.write(`${((performance.now() - began) / 1000).toFixed(1).padStart(7)} s  ${message}\n`);
+  const stopping = new AbortController();
+  const onSignal = () => stopping.abort(new Error('stopped by a signal; --resume goes on from the last whole network'));
+  process.once('SIGINT', onSignal).once('SIGTERM', onSignal).once('SIGHUP', onSignal);
+  await mkdir(options.state, { recursive: true });
+  const release = lockState(options.state);
+  try {
+    const installed = await installCaliper(env.npm_execpath, log);
+    if (!options.resume) for (const name of ['cells', 'report']) await removeFolder(options, name);
+    await withCampaign({ ...options, env, log, signal: stopping.signal }, (context) =>
+      measureAll(options, context, log),
+    );
+    return await report(options, installed, args, log);
+  } finally {
+    release();
+    process.off('SIGINT', onSignal).off('SIGTERM', onSignal).off('SIGHUP', onSignal);
+  }
+}
+
+const cellFile = ({ state, matrix }: CaliperOptions, name: string) =>
+  join(state, 'cells', `${matrix.name}-${name}.json`);
+
+const removeFolder = ({ state }: CaliperOptions, name: string) =>
+  rm(join(state, name), { recursive: true, force: true });
+
+async function measureAll(
+  options: CaliperOptions,
+  context: CampaignContext,
+  log: (text: string) => void,
+): Promise<void> {
+  await mkdir(join(options.state, 'cells'), { recursive: true });
+  for (const [index, cell] of options.cells.entries()) {
+    const file = cellFile(options, cellName(cell));
+    const title = `${index + 1}/${options.cells.length} ${cellName(cell)}`;
+    if ((await kept(file)) !== undefined) {
+      log(`${title}: measured by an earlier run`);
+      continue;
+    }
+    log(title);
+    const began = performance.now();
+    const { runs, geth } = await measureCell(context, cell, options.matrix.rounds(cell), index);
+    const seconds = Math.round((performance.now() - began) / 1000);
+    await writeFile(file, JSON.stringify({ runs, geth, seconds } satisfies KeptCell, null, 2));
+    log(`${title}: ${runs.reduce((sum, { succeeded }) => sum + succeeded, 0)} confirmed, ${seconds} s`);
+  }
+}
+
+async function kept(file: string): Promise<KeptCell | undefined> {
+  const text = await readFile(file, 'utf8').catch(() => undefined);
+  return text === undefined ? undefined : JSON.parse(text);
+}
+
+/** Of every cell of the matrix there is a result of, also from earlier runs. */
+async function report(
+  options: CaliperOptions,
+  installed: Installed,
+  args: string[],
+  log: (text: string) => void,
+): Promise<number> {
+  const cells = (
+    await Promise.all(options.matrix.cells.map((cell) => kept(cellFile(options, cellName(cell)))))
+  ).flatMap((cell) => cell ?? []);
+  const runs = cells.flatMap((cell) => cell.runs);
+  const geth = [...new Set(cells.map((cell) => cell.geth))].sort();
+  const command = `npm run caliper -- ${args.join(' ')}`.trim();
+  const facts = {
+    ...{ matrix: options.matrix.name, command, geth, ...installed },
+    ...{ measuredCells: cells.length, cells: options.matrix.cells.length },
+    seconds: cells.reduce((sum, { seconds }) => sum + seconds, 0),
+  };
+  const files = await writeReport(options.out, runs, facts);
+  if (options.json)
+    await writeFile(options.json, `${JSON.stringify({ ...facts, machine: files.machine, runs }, null, 2)}\n`);
+  log(`report: ${files.markdown}`);
+  return runs.length > 0 && runs.every(({ succeeded }) => succeeded > 0) ? 0 : 1;
+}
