@@ -17,7 +17,7 @@ import { type Cell, finalityDepth, type Operation, type Round } from './matrix.j
 import type { Prepared } from './prepared.js';
 
 const PATIENCE_MS = 15 * 60_000;
-const AT_ONCE = 20;
+const AT_ONCE = 100;
 const LOOKED_AT = 10;
 const CLINICIAN = 'clinician.a';
 

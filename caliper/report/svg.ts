@@ -69,7 +69,7 @@ function panelSvg(panel: Panel, x: number, y: number): string {
   });
   return [
     `<g transform="translate(${x} ${y})">`,
-    `<text x="${EDGE.left}" y="18" font-weight="bold">${escaped(panel.title)}</text>`,
+    `<text x="12" y="18" font-weight="bold">${escaped(panel.title)}</text>`,
     ...lines,
     ...labels,
     `<text x="${at(EDGE.left + inner.width / 2)}" y="${HEIGHT - 6}" text-anchor="middle">${escaped(panel.xTitle)}</text>`,
