@@ -28,7 +28,7 @@ export interface CampaignContext {
   passphrase: string;
 }
 
-/** How long a round may take beyond its time of sending. */
+/** How long a round may take beyond its time of sending, and a single transaction of the preparation in all. */
 const PATIENCE_MS = { 'clique-0': 30_000, 'clique-1': 60_000, pow: 240_000 };
 const FIRST_CHAIN = 430_001;
 
@@ -84,12 +84,12 @@ export async function measureCell(
     },
   });
   try {
-    const ledger = await foundLedger(network, founders);
+    const patienceMs = PATIENCE_MS[cell.consensus];
+    const ledger = await foundLedger(network, founders, patienceMs);
     const measured = async (path: Path, prepared: Prepared): Promise<Run[]> => {
       log(`${path}: ${rounds.length} rounds`);
       const workspace = join(state, 'caliper', `${cellName(cell)}-${path}`);
       const label = `${cellName(cell)}, ${path}`;
-      const patienceMs = PATIENCE_MS[cell.consensus];
       const results = await launchCaliper({ workspace, label, prepared, rounds, patienceMs, signal });
       await keepHtml(context.out, workspace, `${cellName(cell)}-${path}.html`);
       return results.map((result) => figuresOf(cell, path, result));

@@ -78,7 +78,7 @@ export async function launchCaliper(options: {
   });
   const sendingMs = rounds.reduce((sum, { count, load }) => sum + (count / load) * 1_000, 0);
   // Its worker is in its process group, and would go on without it.
-  const end = () => process.kill(-child.pid, 'SIGKILL');
+  const end = () => child.running() && process.kill(-child.pid, 'SIGKILL');
   const timer = setTimeout(end, START_MS + sendingMs + rounds.length * (PAUSE_MS + options.patienceMs));
   const onAbort = () => end();
   signal.addEventListener('abort', onAbort, { once: true });

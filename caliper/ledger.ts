@@ -31,13 +31,18 @@ export interface CellLedger {
   carry(intents: Intent[]): Promise<void>;
 }
 
-/** A proof-of-work block may be long in coming. */
-const PATIENCE_MS = 10 * 60_000;
 const BATCH = 100;
 const DAY_SECONDS = 86_400;
 
-/** Deploys the ledger to the network, founded by these hospitals. The first has a second relayer, for acts that go straight to geth. */
-export async function foundLedger(network: RunningNetwork, founders: Founder[]): Promise<CellLedger> {
+/**
+ * Deploys the ledger to the network, founded by these hospitals. The first has a second relayer, for acts that go straight to geth.
+ * @param patienceMs how long a transaction may take to be mined
+ */
+export async function foundLedger(
+  network: RunningNetwork,
+  founders: Founder[],
+  patienceMs: number,
+): Promise<CellLedger> {
   const { chainId } = network.plan;
   const ipcPath = network.nodes[0]?.ipcPath ?? '';
   const relayerKey = newKey();
@@ -46,7 +51,7 @@ export async function foundLedger(network: RunningNetwork, founders: Founder[]):
     return index === 0 ? { ...entry, relayers: [...entry.relayers, addressOf(relayerKey)] } : entry;
   });
   const deployed = await deployLedger({
-    ...{ ipcPath, chainId, hospitals, timeoutMs: PATIENCE_MS },
+    ...{ ipcPath, chainId, hospitals, timeoutMs: patienceMs },
     threshold: Math.floor(founders.length / 2) + 1,
   });
   const contract = fromHex(deployed.contract, 20);
@@ -80,7 +85,7 @@ export async function foundLedger(network: RunningNetwork, founders: Founder[]):
           if (outcome?.error) throw outcome.error;
           hashes.push(hash);
         }
-        for (const hash of hashes) await requireEffects(reader, hash);
+        for (const hash of hashes) await requireEffects(reader, hash, patienceMs);
       } finally {
         await rpc.close();
       }
@@ -88,8 +93,8 @@ export async function foundLedger(network: RunningNetwork, founders: Founder[]):
   };
 }
 
-async function requireEffects(reader: ChainReader, hash: Buffer): Promise<void> {
-  for (const deadline = Date.now() + PATIENCE_MS; Date.now() < deadline; ) {
+async function requireEffects(reader: ChainReader, hash: Buffer, patienceMs: number): Promise<void> {
+  for (const deadline = Date.now() + patienceMs; Date.now() < deadline; ) {
     const receipt = await reader.receipt(hash).catch(() => undefined);
     if (receipt) {
       const types = receipt.logs.map((log) => decodeEvent(log)?.type);
@@ -101,5 +106,7 @@ async function requireEffects(reader: ChainReader, hash: Buffer): Promise<void> 
     }
     await new Promise((wake) => setTimeout(wake, 50));
   }
-  throw new Error(`a transaction was not mined in ${PATIENCE_MS / 60_000} minutes`);
+  throw new Error(
+    `a transaction was not mined in ${patienceMs / 1000} s: the network stands still, see its nodes' logs`,
+  );
 }

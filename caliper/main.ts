@@ -5,7 +5,7 @@ import { lockState } from '../deploy/local/state-lock.js';
 import { type CampaignContext, measureCell, withCampaign } from './campaign.js';
 import type { Run } from './figures.js';
 import { type Installed, installCaliper } from './install.js';
-import { cellName } from './matrix.js';
+import { type Cell, cellName } from './matrix.js';
 import { type CaliperOptions, parseOptions } from './options.js';
 import { writeReport } from './report/report.js';
 
@@ -35,7 +35,7 @@ export async function run(args: string[], env: NodeJS.ProcessEnv): Promise<numbe
   const release = lockState(options.state);
   try {
     const installed = await installCaliper(env.npm_execpath, log);
-    if (!options.resume) for (const name of ['cells', 'report']) await removeFolder(options, name);
+    if (!options.resume) await rm(join(options.state, options.matrix.name), { recursive: true, force: true });
     await withCampaign({ ...options, env, log, signal: stopping.signal }, (context) =>
       measureAll(options, context, log),
     );
@@ -46,20 +46,17 @@ export async function run(args: string[], env: NodeJS.ProcessEnv): Promise<numbe
   }
 }
 
-const cellFile = ({ state, matrix }: CaliperOptions, name: string) =>
-  join(state, 'cells', `${matrix.name}-${name}.json`);
-
-const removeFolder = ({ state }: CaliperOptions, name: string) =>
-  rm(join(state, name), { recursive: true, force: true });
+const cellsFolder = ({ state, matrix }: CaliperOptions) => join(state, matrix.name, 'cells');
+const cellFile = (options: CaliperOptions, cell: Cell) => join(cellsFolder(options), `${cellName(cell)}.json`);
 
 async function measureAll(
   options: CaliperOptions,
   context: CampaignContext,
   log: (text: string) => void,
 ): Promise<void> {
-  await mkdir(join(options.state, 'cells'), { recursive: true });
+  await mkdir(cellsFolder(options), { recursive: true });
   for (const [index, cell] of options.cells.entries()) {
-    const file = cellFile(options, cellName(cell));
+    const file = cellFile(options, cell);
     const title = `${index + 1}/${options.cells.length} ${cellName(cell)}`;
     if ((await kept(file)) !== undefined) {
       log(`${title}: measured by an earlier run`);
@@ -67,7 +64,12 @@ async function measureAll(
     }
     log(title);
     const began = performance.now();
-    const { runs, geth } = await measureCell(context, cell, options.matrix.rounds(cell), index);
+    const measured = await measureCell(context, cell, options.matrix.rounds(cell), index).catch((error: Error) => {
+      context.signal.throwIfAborted();
+      log(`! ${title}: no result: ${error.message}`);
+    });
+    if (!measured) continue;
+    const { runs, geth } = measured;
     const seconds = Math.round((performance.now() - began) / 1000);
     await writeFile(file, JSON.stringify({ runs, geth, seconds } satisfies KeptCell, null, 2));
     log(`${title}: ${runs.reduce((sum, { succeeded }) => sum + succeeded, 0)} confirmed, ${seconds} s`);
@@ -86,9 +88,9 @@ async function report(
   args: string[],
   log: (text: string) => void,
 ): Promise<number> {
-  const cells = (
-    await Promise.all(options.matrix.cells.map((cell) => kept(cellFile(options, cellName(cell)))))
-  ).flatMap((cell) => cell ?? []);
+  const cells = (await Promise.all(options.matrix.cells.map((cell) => kept(cellFile(options, cell))))).flatMap(
+    (cell) => cell ?? [],
+  );
   const runs = cells.flatMap((cell) => cell.runs);
   const geth = [...new Set(cells.map((cell) => cell.geth))].sort();
   const command = `npm run caliper -- ${args.join(' ')}`.trim();
@@ -101,5 +103,6 @@ async function report(
   if (options.json)
     await writeFile(options.json, `${JSON.stringify({ ...facts, machine: files.machine, runs }, null, 2)}\n`);
   log(`report: ${files.markdown}`);
-  return runs.length > 0 && runs.every(({ succeeded }) => succeeded > 0) ? 0 : 1;
+  const wanted = options.cells.every((cell) => runs.some((run) => cellName(run) === cellName(cell)));
+  return wanted && runs.every(({ succeeded }) => succeeded > 0) ? 0 : 1;
 }

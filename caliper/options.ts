@@ -55,7 +55,7 @@ export function parseOptions(args: string[]): CaliperOptions {
   return {
     ...{ matrix, cells, resume: values.resume, base, state },
     json: values.json === undefined ? undefined : resolve(values.json),
-    out: values.out ? resolve(values.out) : join(state, 'report'),
+    out: values.out ? resolve(values.out) : join(state, name, 'report'),
   };
 }
 

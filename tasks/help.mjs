@@ -60,7 +60,7 @@ Ends with one line of counts, and with 0 when nothing is missing, double, stale 
   --miners LIST    only these of 1, 2, 3
   --resume         go on with what an earlier run of the same matrix has measured
   --json FILE      write the figures as JSON too
-  --out DIR        where the report goes (default .emr/caliper/report)
+  --out DIR        where the report goes (default .emr/caliper/MATRIX/report)
   --state DIR      state folder (default .emr/caliper)
   --ports BASE     ports from BASE up (default 5300)
 Writes report.md with its plots, and Caliper's own reports beside it. Proof of work needs a DAG, made once: minutes, 2 GiB.`,
