@@ -8,6 +8,7 @@ import { keyFiles, provisionHospital } from '../deploy/local/provision.js';
 import { prepareDirect } from './direct.js';
 import { figuresOf, type Run } from './figures.js';
 import { prepareGateway, startGateway } from './gateway.js';
+import { needsHeartbeat, startHeartbeat } from './heartbeat.js';
 import { caliperFolder } from './install.js';
 import { launchCaliper } from './launch.js';
 import { type Founder, foundLedger } from './ledger.js';
@@ -83,6 +84,8 @@ export async function measureCell(
         : { consensus: 'clique', period: cell.consensus === 'clique-0' ? 0 : 1 }),
     },
   });
+  const ipcPath = network.nodes[0]?.ipcPath ?? '';
+  const heartbeat = needsHeartbeat(cell) ? startHeartbeat(ipcPath, network.plan.chainId) : undefined;
   try {
     const patienceMs = PATIENCE_MS[cell.consensus];
     const ledger = await foundLedger(network, founders, patienceMs);
@@ -110,6 +113,7 @@ export async function measureCell(
       await gateway.stop();
     }
   } finally {
+    await heartbeat?.stop();
     await network.stop();
   }
 }
