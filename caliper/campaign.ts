@@ -12,7 +12,7 @@ import { needsHeartbeat, startHeartbeat } from './heartbeat.js';
 import { caliperFolder } from './install.js';
 import { launchCaliper } from './launch.js';
 import { type Founder, foundLedger } from './ledger.js';
-import { type Cell, cellName, EXPECTED_HASHES, type Path, type Round } from './matrix.js';
+import { type Cell, cellName, EXPECTED_HASHES, finalityDepth, type Path, type Round } from './matrix.js';
 import type { Prepared } from './prepared.js';
 
 /** What all cells of a run share. */
@@ -88,7 +88,7 @@ export async function measureCell(
   const heartbeat = needsHeartbeat(cell) ? startHeartbeat(ipcPath, network.plan.chainId) : undefined;
   try {
     const patienceMs = PATIENCE_MS[cell.consensus];
-    const ledger = await foundLedger(network, founders, patienceMs);
+    const ledger = await foundLedger(network, founders, { depth: finalityDepth(cell), patienceMs });
     const measured = async (path: Path, prepared: Prepared): Promise<Run[]> => {
       log(`${path}: ${rounds.length} rounds`);
       const workspace = join(state, 'caliper', `${cellName(cell)}-${path}`);

@@ -28,11 +28,17 @@ class PreparedRequests {
     const events = status.GetResult()?.events ?? {};
     const refused = REFUSALS.find((name) => events[name] !== undefined);
     const ok = status.IsCommitted() && refused === undefined;
-    const why = ok ? undefined : (refused ?? status.GetErrMsg()[0] ?? 'failed');
+    const why = ok ? undefined : (told(refused, events[refused]) ?? status.GetErrMsg()[0] ?? 'failed');
     appendFileSync(this.samples, `${JSON.stringify({ at, ms: Math.round(ms * 10) / 10, ok, why })}\n`);
   }
 
   async cleanupWorkloadModule() {}
+}
+
+/** The refusal's name, and its reason's code (`Reasons` of the ledger) where it has one. */
+function told(name, event) {
+  const reason = event?.returnValues?.reason;
+  return reason === undefined ? name : `${name} ${reason}`;
 }
 
 module.exports.createWorkloadModule = () => new PreparedRequests();

@@ -58,6 +58,12 @@ describe('the workload', () => {
     },
   );
 
+  it('keeps the reason of a refusal', async () => {
+    const denied = { AccessDenied: { returnValues: { reason: '12' } } };
+    const { samples } = await samplesOf([status(true, { events: denied })]);
+    expect(samples).toEqual([expect.objectContaining({ ok: false, why: 'AccessDenied 12' })]);
+  });
+
   it('keeps what a connector says of a failure', async () => {
     const { samples } = await samplesOf([status(false, null, ['409 CONFLICT']), status(false)]);
     expect(samples.map(({ ok, why }) => [ok, why])).toEqual([
