@@ -36,9 +36,17 @@ export async function run(args: string[], env: NodeJS.ProcessEnv): Promise<numbe
   try {
     const installed = await installCaliper(env.npm_execpath, log);
     if (!options.resume) await rm(join(options.state, options.matrix.name), { recursive: true, force: true });
-    await withCampaign({ ...options, env, log, signal: stopping.signal }, (context) =>
-      measureAll(options, context, log),
-    );
+    const missing: Cell[] = [];
+    for (const cell of options.cells) if ((await kept(cellFile(options, cell))) === undefined) missing.push(cell);
+    log(`${missing.length} networks to measure, ${options.cells.length - missing.length} measured by an earlier run`);
+    if (missing.length > 0) {
+      await withCampaign({ ...options, env, log, signal: stopping.signal }, (context) =>
+        measureAll(options, missing, context, log),
+      ).catch((error: Error) => {
+        if (!stopping.signal.aborted) throw error;
+        log(`! ${error.message}`); // what was measured until then is reported
+      });
+    }
     return await report(options, installed, args, log);
   } finally {
     release();
@@ -51,17 +59,14 @@ const cellFile = (options: CaliperOptions, cell: Cell) => join(cellsFolder(optio
 
 async function measureAll(
   options: CaliperOptions,
+  cells: Cell[],
   context: CampaignContext,
   log: (text: string) => void,
 ): Promise<void> {
   await mkdir(cellsFolder(options), { recursive: true });
-  for (const [index, cell] of options.cells.entries()) {
+  for (const [index, cell] of cells.entries()) {
     const file = cellFile(options, cell);
-    const title = `${index + 1}/${options.cells.length} ${cellName(cell)}`;
-    if ((await kept(file)) !== undefined) {
-      log(`${title}: measured by an earlier run`);
-      continue;
-    }
+    const title = `${index + 1}/${cells.length} ${cellName(cell)}`;
     log(title);
     const began = performance.now();
     const measured = await measureCell(context, cell, options.matrix.rounds(cell), index).catch((error: Error) => {
