@@ -30,7 +30,8 @@ export async function run(args: string[], env: NodeJS.ProcessEnv): Promise<numbe
     process.stdout.write(`${((performance.now() - began) / 1000).toFixed(1).padStart(7)} s  ${message}\n`);
   const stopping = new AbortController();
   const onSignal = () => stopping.abort(new Error('stopped by a signal; --resume goes on from the last whole network'));
-  process.once('SIGINT', onSignal).once('SIGTERM', onSignal).once('SIGHUP', onSignal);
+  // Not once: npm passes on what the terminal sends us as well, and a second one would end us before the nodes.
+  process.on('SIGINT', onSignal).on('SIGTERM', onSignal).on('SIGHUP', onSignal);
   await mkdir(options.state, { recursive: true });
   const release = lockState(options.state);
   try {
