@@ -24,8 +24,7 @@ Ends with one line: N passed, N failed, and N skipped where something was. What 
   bench: {
     summary: 'measurements',
     usage: `npm run bench -- NAME [options]
-  NAME            export, gateway, latency
-  NAME            gateway, latency, audit
+  NAME            access-log, audit, export, gateway, latency
   --json FILE     write the figures as JSON too`,
   },
   chaos: {
@@ -51,6 +50,7 @@ Ends with 0 when nothing was lost, doubled, stuck or taken back. docs/failure-ma
   --seed S        seed of the first; each further tree has the next one (default 1)
   --json FILE     write the report as JSON too
 Ends with one line of counts, and with 0 when nothing is missing, double, stale or lost. A tree that went wrong is grown again by its own seed.`,
+  },
   caliper: {
     summary: 'Hyperledger Caliper over consensus, difficulty, miners and load, at geth and through the REST API',
     usage: `npm run caliper -- [--matrix quick|full] [options]
