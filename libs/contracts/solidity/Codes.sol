@@ -2,7 +2,7 @@
 pragma solidity 0.8.37;
 
 /// Operation codes, and the 32-byte words their `parameters` hold, in order. Codes are for ever: none is reused.
-/// Gaps are left for work that has its place in the structure: levels with quorums, custody moves, emergency access, devices, anchors.
+/// Gaps are left for work that has its place in the structure: levels with quorums, custody moves, emergency access, devices.
 library Operations {
     uint8 internal constant OPEN = 1; // contentHash, subject, level, origin (transferId or 0), originBlock
     uint8 internal constant RELATE = 2; // party (actor or team), duration s (0: without end)
@@ -37,8 +37,7 @@ library Operations {
     uint8 internal constant VOTE_ADMIT = 58; // id, registrar, relayer, identityKey, transferKey, transferKeyId, endpointHash
     uint8 internal constant VOTE_STATUS = 59; // id, active
     uint8 internal constant VOTE_THRESHOLD = 60; // threshold
-
-    // 64 ANCHOR_LEDGER
+    uint8 internal constant ANCHOR_LEDGER = 61; // localChainId, block, blockHash, previousSequence, previousHead, localSequence, localHead, accessSequence, accessHead
 }
 
 /// Why an act was refused. 0 is success and never in an event.
@@ -75,6 +74,7 @@ library Reasons {
     uint8 internal constant NOT_REGISTRAR = 30;
     uint8 internal constant ALREADY_SO = 31; // the state asked for is the state it has
     uint8 internal constant PURPOSE_MISSING = 32;
+    uint8 internal constant ANCHOR_BROKEN = 33; // not a continuation of the hospital's last anchor of that network
 }
 
 /// Role bits of an actor.

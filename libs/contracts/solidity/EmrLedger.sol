@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: UNLICENSED
 pragma solidity 0.8.37;
 
+import {Anchors} from "./Anchors.sol";
 import {Operations, Reasons} from "./Codes.sol";
 import {Governance} from "./Governance.sol";
 import {Transfers} from "./Transfers.sol";
 import {IEmrLedger} from "./interfaces/IEmrLedger.sol";
 
 /// @title The deployed ledger: takes batches of signed intents, checks who signed what, once, and hands each to its operation
-contract EmrLedger is Transfers, Governance {
+contract EmrLedger is Transfers, Governance, Anchors {
     bytes32 private constant DOMAIN_TYPE =
         keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)");
     bytes32 private constant INTENT_TYPE = keccak256(
@@ -28,7 +29,7 @@ contract EmrLedger is Transfers, Governance {
         | (3 << (4 * Operations.REGISTER_ACTOR)) | (2 << (4 * Operations.SET_ACTOR_STATUS))
         | (3 << (4 * Operations.SET_TEAM_MEMBER)) | (5 << (4 * Operations.UPDATE_HOSPITAL))
         | (2 << (4 * Operations.SET_RELAYER)) | (7 << (4 * Operations.VOTE_ADMIT)) | (2 << (4 * Operations.VOTE_STATUS))
-        | (1 << (4 * Operations.VOTE_THRESHOLD));
+        | (1 << (4 * Operations.VOTE_THRESHOLD)) | (9 << (4 * Operations.ANCHOR_LEDGER));
 
     bytes32 private immutable _domain;
 
@@ -119,7 +120,8 @@ contract EmrLedger is Transfers, Governance {
             if (operation == Operations.SET_RELAYER) return _setRelayer(act);
             if (operation == Operations.VOTE_ADMIT) return _voteAdmit(act);
             if (operation == Operations.VOTE_STATUS) return _voteStatus(act);
-            return _voteThreshold(act);
+            if (operation == Operations.VOTE_THRESHOLD) return _voteThreshold(act);
+            return _anchorLedger(act);
         }
         if (operation >= Operations.FREEZE) {
             if (operation == Operations.FREEZE) return _freeze(act);

@@ -8,7 +8,7 @@ import {IEmrLedger} from "./interfaces/IEmrLedger.sol";
 abstract contract LedgerCore is IEmrLedger {
     /// Words of topics and frame that precede an event's own words, and the most own words any event has.
     uint256 private constant FRAME_WORDS = 9;
-    uint256 private constant MOST_OWN_WORDS = 8;
+    uint256 private constant MOST_OWN_WORDS = 9;
 
     /// @dev One instance in memory serves a whole batch: the ledger's sequence and head live in it and are stored once at
     /// the end. `frame` holds topics and data of the event being made, contiguous, so that one hash covers the leaf.
@@ -111,6 +111,12 @@ abstract contract LedgerCore is IEmrLedger {
     function _more(Act memory act, uint256 e, uint256 f, uint256 g, uint256 h) internal pure returns (uint256) {
         act.frame[16] = h;
         return _more(act, e, f, g) + 1;
+    }
+
+    /// The first `count` parameter words, as they came.
+    function _ownParameters(Act memory act, uint256 count) internal pure returns (uint256) {
+        for (uint256 i = 0; i < count; ++i) act.frame[FRAME_WORDS + i] = _word(act, i);
+        return count;
     }
 
     /// Emits a sequenced event of `own` words (set before) and moves the ledger's and the record's sequence and head.

@@ -82,6 +82,17 @@ const layouts = {
   TransferRejected: { transferId: 'bytes32', reason: 'uint16' },
   TransferCancelled: { transferId: 'bytes32', reason: 'uint16' },
   TransferExpired: { transferId: 'bytes32' },
+  LedgerAnchored: {
+    localChainId: 'uint64',
+    block: 'uint64',
+    blockHash: 'bytes32',
+    previousSequence: 'uint64',
+    previousHead: 'bytes32',
+    localSequence: 'uint64',
+    localHead: 'bytes32',
+    accessSequence: 'uint64',
+    accessHead: 'bytes32',
+  },
 } as const satisfies Record<string, Layout>;
 
 type Layouts = typeof layouts;

@@ -25,6 +25,7 @@ export const Operation = {
   VOTE_ADMIT: 58,
   VOTE_STATUS: 59,
   VOTE_THRESHOLD: 60,
+  ANCHOR_LEDGER: 61,
 } as const;
 export type OperationCode = (typeof Operation)[keyof typeof Operation];
 
@@ -61,6 +62,7 @@ export const Reason = {
   NOT_REGISTRAR: 30,
   ALREADY_SO: 31,
   PURPOSE_MISSING: 32,
+  ANCHOR_BROKEN: 33,
 } as const;
 
 /** Role bits of an actor. */
@@ -139,6 +141,7 @@ const executionGas: Record<number, number> = {
   [Operation.VOTE_ADMIT]: 190_000,
   [Operation.VOTE_STATUS]: 110_000,
   [Operation.VOTE_THRESHOLD]: 110_000,
+  [Operation.ANCHOR_LEDGER]: 150_000,
 };
 /** An unknown operation is refused: a request slot, a record's sequence and head, one event. */
 const refusalGas = 62_000;

@@ -62,6 +62,17 @@ const layouts = {
   },
   voteStatus: { id: 'uint32', active: 'bool' },
   voteThreshold: { threshold: 'uint32' },
+  anchorLedger: {
+    localChainId: 'uint64',
+    block: 'uint64',
+    blockHash: 'bytes32',
+    previousSequence: 'uint64',
+    previousHead: 'bytes32',
+    localSequence: 'uint64',
+    localHead: 'bytes32',
+    accessSequence: 'uint64',
+    accessHead: 'bytes32',
+  },
 } as const satisfies Record<string, Layout>;
 
 type Layouts = typeof layouts;
@@ -95,6 +106,7 @@ const keys: Record<OperationCode, OperationKey> = {
   [Operation.VOTE_ADMIT]: 'voteAdmit',
   [Operation.VOTE_STATUS]: 'voteStatus',
   [Operation.VOTE_THRESHOLD]: 'voteThreshold',
+  [Operation.ANCHOR_LEDGER]: 'anchorLedger',
 };
 
 /** `parameters.<operation>({ … })`: the encoded words. Each throws RangeError when a value doesn't fit its type. */

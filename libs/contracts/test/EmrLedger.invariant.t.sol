@@ -6,7 +6,7 @@ import {LedgerHandler} from "./LedgerHandler.sol";
 import {Deployer} from "./LedgerTest.sol";
 
 /// @notice What holds after any history. The handler itself checks each event as it comes: dense sequence, folded heads, one
-/// custodian, one effect a request, drawn edges of a transfer, and that a refusal or a forged act writes nothing else.
+/// custodian, one effect a request, drawn edges of a transfer, anchors in one line, and that a refusal or a forged act writes nothing else.
 contract EmrLedgerInvariants is Deployer {
     LedgerHandler private handler;
 
@@ -37,13 +37,13 @@ contract EmrLedgerInvariants is Deployer {
 
     /// The campaign is worth something only while its random acts meet: every kind of event comes up.
     function test_theCampaignReachesEveryStep() public {
-        for (uint256 i = 0; i < 700; ++i) {
+        for (uint256 i = 0; i < 1000; ++i) {
             uint256 seed = uint256(keccak256(abi.encode("campaign", i)));
             handler.act(seed);
             if (i % 8 == 0) handler.time(uint16(seed));
         }
         require(handler.effects() > 80 && handler.refusals() > 80, "too few of one kind");
-        bytes32[16] memory topics = [
+        bytes32[17] memory topics = [
             IEmrLedger.RecordOpened.selector,
             IEmrLedger.RecordAmended.selector,
             IEmrLedger.RecordQueried.selector,
@@ -59,7 +59,8 @@ contract EmrLedgerInvariants is Deployer {
             IEmrLedger.TransferCompleted.selector,
             IEmrLedger.TransferRejected.selector,
             IEmrLedger.TransferCancelled.selector,
-            IEmrLedger.TransferExpired.selector
+            IEmrLedger.TransferExpired.selector,
+            IEmrLedger.LedgerAnchored.selector
         ];
         for (uint256 i = 0; i < topics.length; ++i) require(handler.seen(topics[i]) > 0, "an event never came up");
     }

@@ -92,7 +92,7 @@ contract EmrLedgerTest is LedgerTest {
     }
 
     /// The same with as many words as the operation takes, each small or huge.
-    function testFuzz_everyWellSizedActIsAnswered(uint8 operation, uint256[8] memory words, uint8 mask) public {
+    function testFuzz_everyWellSizedActIsAnswered(uint8 operation, uint256[9] memory words, uint8 mask) public {
         uint256 count = _words(operation);
         bytes memory parameters = new bytes(32 * count);
         for (uint256 i = 0; i < count; ++i) {
@@ -131,6 +131,33 @@ contract EmrLedgerTest is LedgerTest {
         expectEvent(send(A, one(made))[0], IEmrLedger.RecordQueried.selector);
     }
 
+    /// Whatever is anchored, the next one has to begin there.
+    function testFuzz_anAnchorContinuesTheLast(uint64[4] memory steps, bytes32[3] memory heads, uint8 spoilt) public {
+        (uint256 sequence, uint256 access) = (1 + steps[0] / 4, steps[1] / 4);
+        bytes memory first =
+            abi.encode(7, steps[2] / 4, bytes32("block"), 0, bytes32(0), sequence, heads[0], access, access == 0 ? bytes32(0) : heads[1]);
+        expectEvent(act(A, REGISTRAR_A, Operations.ANCHOR_LEDGER, 0, first), IEmrLedger.LedgerAnchored.selector);
+        // Another hospital's network of the same chain id begins at nothing.
+        expectEvent(act(B, REGISTRAR_B, Operations.ANCHOR_LEDGER, 0, first), IEmrLedger.LedgerAnchored.selector);
+        uint256[9] memory next = [
+            7, steps[2] / 4, uint256(1), sequence, uint256(heads[0]), sequence + 1 + steps[3] / 4, uint256(heads[2]), access,
+            access == 0 ? 0 : uint256(heads[1])
+        ];
+        uint8 word = [1, 3, 4, 5, 7, 8][spoilt % 6];
+        uint256 good = next[word];
+        if (word == 1 || word == 5 || word == 7) {
+            if (good == 0) return;
+            next[word] = word == 5 ? sequence - 1 : good - 1;
+        } else {
+            next[word] = word == 3 ? good + 1 : uint256(keccak256(abi.encode(good)));
+        }
+        Vm.Log memory log = act(A, REGISTRAR_A, Operations.ANCHOR_LEDGER, 0, abi.encode(next));
+        expectDenied(log, Reasons.ANCHOR_BROKEN);
+        next[word] = good;
+        expectEvent(act(A, REGISTRAR_A, Operations.ANCHOR_LEDGER, 0, abi.encode(next)), IEmrLedger.LedgerAnchored.selector);
+        expectDenied(act(A, REGISTRAR_A, Operations.ANCHOR_LEDGER, 0, abi.encode(next)), Reasons.ANCHOR_BROKEN);
+    }
+
     function testFuzz_aRepeatHasNoEffect(uint8 repeats, bytes32 authContext, uint64 later) public {
         IEmrLedger.Intent memory made = intent(CLINICIAN_A, Operations.QUERY, RECORD, QUERY);
         send(A, one(made));
@@ -159,6 +186,7 @@ contract EmrLedgerTest is LedgerTest {
         if (operation == 49 || operation == 57 || operation == 59) return 2;
         if (operation == 56) return 5;
         if (operation == 58) return 7;
+        if (operation == 61) return 9;
         return operation == 60 ? 1 : 0;
     }
 }

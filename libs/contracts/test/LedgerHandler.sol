@@ -34,6 +34,8 @@ contract LedgerHandler is LedgerTest {
     mapping(bytes32 transferId => State) public transferState;
     mapping(bytes32 transferId => uint256) public expiresAt;
     mapping(uint32 hospital => mapping(bytes32 requestId => uint64)) public decidedAt;
+    /// Where a hospital's last anchor of a network ended: height, sequence, head, entries and head of the access log.
+    mapping(uint32 hospital => mapping(uint256 chainId => uint256[5])) public anchored;
     uint256 public effects;
     uint256 public refusals;
     mapping(bytes32 topic => uint256) public seen;
@@ -150,6 +152,17 @@ contract LedgerHandler is LedgerTest {
         check(now_ == sequence && headNow == head, "the view differs from the events");
     }
 
+    /// Each anchor begins where the last of that network ended, goes on, and takes nothing back.
+    function _follow(uint32 via, Vm.Log memory log) private {
+        uint256[5] storage last = anchored[via][wordOf(log, 5)];
+        check(wordOf(log, 8) == last[1] && wordOf(log, 9) == last[2], "an anchor begins elsewhere");
+        check(wordOf(log, 6) >= last[0], "an anchor goes back");
+        check(wordOf(log, 10) > last[1] || (wordOf(log, 10) == last[1] && wordOf(log, 11) == last[2]), "another history");
+        check(wordOf(log, 12) > last[3] || (wordOf(log, 12) == last[3] && wordOf(log, 13) == last[4]), "another access log");
+        check(wordOf(log, 10) > last[1] || wordOf(log, 12) > last[3], "an anchor of nothing");
+        anchored[via][wordOf(log, 5)] = [wordOf(log, 6), wordOf(log, 10), wordOf(log, 11), wordOf(log, 12), wordOf(log, 13)];
+    }
+
     function _take(uint32 via, Vm.Log memory log, bytes32 requestId) private {
         bytes32 topic = log.topics[0];
         bytes32 recordId = log.topics[2];
@@ -168,6 +181,7 @@ contract LedgerHandler is LedgerTest {
         if (topic == IEmrLedger.AccessDenied.selector) ++refusals;
         else {
             ++effects;
+            if (topic == IEmrLedger.LedgerAnchored.selector) _follow(via, log);
             _transition(via, topic, recordId, log);
         }
         if (custodian[recordId] == 0) {
@@ -233,6 +247,7 @@ contract LedgerHandler is LedgerTest {
     // --- random acts -----------------------------------------------------------------------------------------------
 
     function _any(uint256 seed) private returns (uint32 via, IEmrLedger.Intent memory made) {
+        if (_pick(seed, 30, 20) == 0) return _anchor(seed);
         uint8[20] memory operations = [1, 2, 3, 4, 4, 5, 5, 6, 7, 8, 9, 16, 17, 17, 19, 19, 20, 20, 21, 26];
         uint8 operation = _pick(seed, 2, 16) == 0 ? uint8(_pick(seed, 3, 70)) : _pick(seed, 21, 16) == 0
             ? uint8(22 + _pick(seed, 22, 2))
@@ -247,6 +262,24 @@ contract LedgerHandler is LedgerTest {
         if (_pick(seed, 8, 12) == 0) key = _someKey(_pick(seed, 9, 7));
         if (operation >= 48) (key, recordId) = (via == B ? REGISTRAR_B : REGISTRAR_A, 0);
         made = intent(key, operation, recordId, _parameters(seed, operation, recordId));
+    }
+
+    /// An anchor of one of two networks that mostly continues the last one; what doesn't is refused.
+    function _anchor(uint256 seed) private returns (uint32 via, IEmrLedger.Intent memory made) {
+        via = _pick(seed, 31, 2) == 0 ? A : B;
+        uint256 chainId = _pick(seed, 32, 2);
+        uint256[9] memory words;
+        {
+            uint256[5] memory last = anchored[via][chainId];
+            uint256 more = _pick(seed, 33, 3);
+            words = [chainId, last[0] + _pick(seed, 34, 3), seed, last[1], last[2], last[1] + more, last[2], last[3], last[4]];
+            if (more != 0) words[6] = _pick(seed, 35, type(uint256).max);
+            if (_pick(seed, 36, 2) == 0) (words[7], words[8]) = (last[3] + 1, seed);
+        }
+        uint256 spoilt = 1 + _pick(seed, 37, 24);
+        if (spoilt < 9) words[spoilt] = _pick(seed, 38, 2) == 0 ? _pick(seed, 39, 3) : seed;
+        bytes memory parameters = abi.encode(words);
+        made = intent(_pick(seed, 40, 8) == 0 ? CLINICIAN_A : via == A ? REGISTRAR_A : REGISTRAR_B, Operations.ANCHOR_LEDGER, 0, parameters);
     }
 
     function _parameters(uint256 seed, uint8 operation, bytes32 recordId) private view returns (bytes memory) {

@@ -140,6 +140,15 @@ it('costs what the snapshot says, and no more than the static bounds', async () 
   await both('VOTE_STATUS', parameters.voteStatus({ id: 4, active: false }));
   await both('VOTE_THRESHOLD', parameters.voteThreshold({ threshold: 3 }));
 
+  const zeros = { previousSequence: 0n, previousHead: ZERO };
+  const anchor = { localChainId: 7n, block: 9n, blockHash: word('b'), localSequence: 5n, localHead: word('h') };
+  await act(
+    'ANCHOR_LEDGER',
+    actors.registrarA,
+    parameters.anchorLedger({ ...zeros, ...anchor, accessSequence: 3n, accessHead: word('l') }),
+    ZERO,
+  );
+
   const batch = Array.from({ length: 100 }, () =>
     ledger.intent(actors.clinicianA, Operation.QUERY, query, { recordId }),
   );

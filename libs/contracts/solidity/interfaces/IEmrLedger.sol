@@ -152,6 +152,17 @@ interface IEmrLedger {
     event TransferExpired(uint64 indexed sequence, bytes32 indexed recordId, address indexed actor, bytes32 requestId,
         uint64 recordSequence, bytes32 recordHead, bytes32 authContext, uint32 hospital, bytes32 transferId);
 
+    // --- anchors -------------------------------------------------------------------------------------------------
+
+    /// How far the hospital's own ledger with `localChainId` and its access log have come. The events of that ledger behind
+    /// `previousSequence`, folded onto `previousHead`, lead to `localHead` at `localSequence`, in or before `block`.
+    /// @param block number of a final block of that ledger, after which it had this sequence and head
+    /// @param accessSequence entries of the hospital's access log; `accessHead` is the fold of them all
+    event LedgerAnchored(uint64 indexed sequence, bytes32 indexed recordId, address indexed actor, bytes32 requestId,
+        uint64 recordSequence, bytes32 recordHead, bytes32 authContext, uint32 hospital, uint64 localChainId, uint64 block,
+        bytes32 blockHash, uint64 previousSequence, bytes32 previousHead, uint64 localSequence, bytes32 localHead,
+        uint64 accessSequence, bytes32 accessHead);
+
     // --- calls ---------------------------------------------------------------------------------------------------
 
     /// Carries out each intent in order; none can revert another. Ends with `Head`.
