@@ -133,7 +133,7 @@ export class LedgerModel {
       list.push(item);
       return item;
     };
-    switch (random.int(11)) {
+    switch (random.int(12)) {
       case 0: {
         const previous = record.contentHash;
         record.contentHash = random.bytes(32);
@@ -191,6 +191,10 @@ export class LedgerModel {
         return random.chance(50)
           ? this.emit(random, 'ActorStatusChanged', [member, random.chance(50)])
           : this.emit(random, 'TeamMemberChanged', [Buffer.alloc(20, 7), member, random.chance(60)]);
+      }
+      case 10: {
+        const heads = [random.bytes(32), random.bytes(32), random.bytes(32), random.bytes(32)] as const;
+        return this.emit(random, 'LedgerAnchored', [7n, 9n, heads[0], 1n, heads[1], 2n, heads[2], 3n, heads[3]]);
       }
       default:
         return this.denied(random, record);

@@ -11,6 +11,7 @@ import { MirrorIncidents1007 } from './migrations/1007-mirror-incidents.js';
 import { AuditAtVolume1009 } from './migrations/1009-audit-at-volume.js';
 import { AuditExports1010 } from './migrations/1010-audit-exports.js';
 import { AccessLogChain1011 } from './migrations/1011-access-log-chain.js';
+import { Anchors1013 } from './migrations/1013-anchors.js';
 import { Webhooks1014 } from './migrations/1014-webhooks.js';
 
 export interface DataSourceSettings {
@@ -56,6 +57,7 @@ export function createDataSource(settings: DataSourceSettings): DataSource {
       AuditAtVolume1009,
       AuditExports1010,
       AccessLogChain1011,
+      Anchors1013,
       Webhooks1014,
     ],
     migrationsTableName: 'migration',

@@ -173,4 +173,5 @@ const operations: Record<Exclude<SequencedEvent['type'], 'AccessDenied'>, number
   TransferRejected: Operation.REJECT,
   TransferCancelled: Operation.CANCEL,
   TransferExpired: Operation.EXPIRE,
+  LedgerAnchored: Operation.ANCHOR_LEDGER,
 };

@@ -83,7 +83,9 @@ async function noteReorganisation(client: PoolClient, reorganisation: Reorganisa
 
 async function refold(client: PoolClient, network: string, orphans: readonly PlacedEvent[]): Promise<void> {
   if (orphans.length === 0) return;
-  const recordIds = [...new Map(orphans.map(({ event }) => [event.recordId.toString('hex'), event.recordId])).values()];
+  // What an anchor made goes with it, whatever remains.
+  const folded = orphans.filter(({ event }) => event.type !== 'LedgerAnchored');
+  const recordIds = [...new Map(folded.map(({ event }) => [event.recordId.toString('hex'), event.recordId])).values()];
   // Looks and refusals change nothing but the record's own sequence and head, which its last event alone tells.
   const { rows } = await client.query<EventRow>(
     `SELECT ${EVENT_COLUMNS} FROM (

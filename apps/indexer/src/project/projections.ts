@@ -1,4 +1,5 @@
 import { actors } from './actors.js';
+import { anchors } from './anchors.js';
 import { grants } from './grants.js';
 import { hospitals } from './hospitals.js';
 import type { Projection } from './projection.js';
@@ -20,4 +21,5 @@ export const projections = [
   teamMembers,
   hospitals,
   relayers,
+  anchors,
 ] as unknown as readonly Projection[];
