@@ -9,6 +9,7 @@ import { Dice } from '../../chaos/dice.js';
 import { type Facts, readFacts } from '../../chaos/oracle/facts.js';
 import { judge } from '../../chaos/oracle/judge.js';
 import { addressOf } from '../../libs/chain-client/src/keys/secp256k1.js';
+import { anchorKills, brokenAnchors, type KilledAnchor } from './crash/anchors.js';
 import { type Kill, killAtRandom, targets } from './crash/kills.js';
 import { type E2eStack, startHospitals } from './hospitals.js';
 
@@ -23,11 +24,12 @@ const CANARY = 'Zaunkoenigin';
 
 let e2e: E2eStack;
 let kills: Kill[];
+let anchors: KilledAnchor[];
 let load: Load;
 let facts: Facts;
 
 beforeAll(async () => {
-  e2e = await startHospitals();
+  e2e = await startHospitals({ gatewayEnv: { ANCHOR_SECONDS: '1' } });
   const clinician = e2e.a.user('clinician.a');
   const records = new Map<string, Buffer>();
   for (const name of ['one', 'two', 'three', 'four']) {
@@ -54,6 +56,7 @@ beforeAll(async () => {
   }
   load = await offered;
   await drain(load, (name) => e2e.a.user(name), 60_000);
+  anchors = await anchorKills(e2e, [...records.keys()][0]!, 2);
   const relayer = addressOf(await relayerKey(e2e.a, 'local'));
   facts = await readFacts({ networksFile: e2e.a.networksFile, ownerUrl: e2e.a.database.ownerUrl, relayer });
   const { events, operations, transactions } = facts;
@@ -76,6 +79,25 @@ test('every key got its answer, and no answer was unheard of or contradicted ano
 
 test('each accepted act has one effect, nonces have no gap, what was told is true, the mirror is the chain', () => {
   expect(judge(facts, load.acts)).toEqual([]);
+});
+
+test('an anchor whose gateway is killed between its submission and its finality is there once, and the others fold the events behind each', async () => {
+  expect(anchors.map(({ before, after }) => ({ before, after }))).toEqual(anchors.map(() => ({ before: 0, after: 1 })));
+  expect(await brokenAnchors(e2e.a)).toEqual({
+    anchors: expect.any(Number),
+    broken: 0,
+    refused: 0,
+    notices: 0,
+    lost: 0,
+  });
+  const { id } = e2e.a.layout;
+  const seen = await e2e.b.user('auditor.b').until('/v1/audit/integrity', ({ json }) => {
+    const ledger = json.hospitals.find(({ hospital }: { hospital: number }) => hospital === id);
+    return (
+      ledger?.verifiedThrough !== null && Number(ledger?.lastAnchor.accessSequence) > 0 && ledger.state === 'verified'
+    );
+  });
+  expect(seen.json.hospitals.flatMap(({ incidents }: { incidents: unknown[] }) => incidents)).toEqual([]);
 });
 
 test('the audit is whole, and every record gives back its bytes', async () => {

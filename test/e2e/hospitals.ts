@@ -47,7 +47,8 @@ export async function startHospitals(options: { gatewayEnv?: Record<string, stri
     startStack({
       ...{ layout, base, logger, env: process.env },
       // Tests ask more in a minute than one client may; the limit has tests of its own.
-      gatewayEnv: { RATE_LIMIT_PER_MINUTE: '1000000', ...options.gatewayEnv },
+      // An anchor is an event of its own, and comes when it comes: only for tests that are about it.
+      gatewayEnv: { RATE_LIMIT_PER_MINUTE: '1000000', ANCHOR_SECONDS: '86400', ...options.gatewayEnv },
     });
   const e2e: E2eStack = {
     stack: undefined as unknown as RunningStack,

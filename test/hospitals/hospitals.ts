@@ -46,6 +46,12 @@ export interface Hospital {
   open(subject: string, patient: string, content: unknown): Promise<string>;
   stopGateway(): Promise<void>;
   startGateway(): Promise<void>;
+  stopIndexer(): Promise<void>;
+  startIndexer(): void;
+  /** The node and the keys of its own ledger, and of its part in the shared one. */
+  local: TestChain;
+  global: TestChain;
+  founder: TestHospital;
 }
 
 export interface Answer {
@@ -71,6 +77,8 @@ export interface HospitalsOptions {
   funded?: boolean;
   /** What the shared ledger stands on; default: one node. */
   global?(founders: TestHospital[]): Promise<SharedLedger>;
+  /** On top of what every gateway is told. */
+  env?: Record<string, string>;
   /** `relayers` in the networks file; default: none, and a keystore for each tier. */
   relayers?(hospital: TestHospital, chainId: number): Promise<unknown[]>;
 }
@@ -183,11 +191,13 @@ async function startHospital(
     KEYSTORE_DIR: directory,
     KEYSTORE_PASSPHRASE_FILE: file('passphrase'),
     LOG_LEVEL: 'info',
+    // An anchor is an event of its own, and comes when it comes: only for tests that are about it.
+    ANCHOR_SECONDS: '86400',
+    ...options.env,
   });
   const log: Hospital['log'] = [];
   const logger = createLogger('gateway', 'info', { write: (line) => void log.push(JSON.parse(line)) });
-  const indexer = new IndexerService(database.mirrorUrl, readNetworks(file('networks.json')), new IndexerMetrics());
-  indexer.onApplicationBootstrap();
+  let indexer: IndexerService | undefined;
   let gateway: Gateway | undefined;
   let keyNumber = 0;
 
@@ -197,6 +207,7 @@ async function startHospital(
     database,
     vault,
     log,
+    ...{ local, global, founder },
     metrics: async () => gateway?.app.get(Metrics).registry.metrics() ?? '',
     async startGateway() {
       gateway = await createGateway(env, logger);
@@ -206,6 +217,14 @@ async function startHospital(
     async stopGateway() {
       await gateway?.app.close();
       gateway = undefined;
+    },
+    startIndexer() {
+      indexer = new IndexerService(database.mirrorUrl, readNetworks(file('networks.json')), new IndexerMetrics());
+      indexer.onApplicationBootstrap();
+    },
+    async stopIndexer() {
+      await indexer?.onApplicationShutdown();
+      indexer = undefined;
     },
     async call(subject, as, method, path, body, headers = {}) {
       const raw = Buffer.isBuffer(body);
@@ -261,12 +280,13 @@ async function startHospital(
       .setJti(crypto.randomUUID())
       .sign(issuerKey.privateKey);
   }
+  hospital.startIndexer();
   await hospital.startGateway();
   return {
     hospital,
     async close() {
       await hospital.stopGateway();
-      await indexer.onApplicationShutdown();
+      await hospital.stopIndexer();
       await database.drop();
       await rm(directory, { recursive: true, force: true });
     },
