@@ -2,6 +2,10 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
+import type { Anchoring } from '../../apps/gateway/src/anchors/anchoring.service.js';
+import { AnchorsMetrics } from '../../apps/gateway/src/anchors/anchors.metrics.js';
+import type { FollowStore } from '../../apps/gateway/src/anchors/follow.store.js';
+import type { AnchorIncidents } from '../../apps/gateway/src/anchors/incidents.service.js';
 import type { AccessLogChainStore } from '../../apps/gateway/src/audit/access-log-chain.store.js';
 import { AccessLogMetrics } from '../../apps/gateway/src/audit/access-log-metrics.js';
 import type { GatewayEnv } from '../../apps/gateway/src/gateway.env.js';
@@ -12,6 +16,7 @@ import { WebhooksMetrics } from '../../apps/gateway/src/webhooks/webhooks.metric
 import type { WebhooksStore } from '../../apps/gateway/src/webhooks/webhooks.store.js';
 import { IndexerMetrics } from '../../apps/indexer/src/health/metrics.js';
 import type { Submission } from '../../libs/chain-client/src/submission/submission.js';
+import type { NetworksConfig } from '../../libs/platform/src/networks.js';
 
 interface Rule {
   alert: string;
@@ -33,7 +38,14 @@ function metrics(): Map<string, string[]> {
   new WritePathMetrics({} as WritePathStore, {} as Submission, {} as GatewayEnv, gateway);
   new WebhooksMetrics({} as WebhooksStore, gateway);
   new AccessLogMetrics({} as AccessLogChainStore, gateway);
-  new WebhooksMetrics({} as WebhooksStore, gateway);
+  new AnchorsMetrics(
+    {} as Anchoring,
+    {} as FollowStore,
+    {} as AnchorIncidents,
+    {} as NetworksConfig,
+    {} as GatewayEnv,
+    gateway,
+  );
   const indexer = new IndexerMetrics();
   indexer.observe([]);
   const all = [gateway.registry, indexer.registry].flatMap((registry) => registry.getMetricsAsArray());

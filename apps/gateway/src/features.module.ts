@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { AnchorsModule } from './anchors/anchors.module.js';
 import { AuditModule } from './audit/audit.module.js';
 import { ContentsModule } from './contents/contents.module.js';
 import { DisclosuresModule } from './disclosures/disclosures.module.js';
@@ -19,6 +20,7 @@ import { TransfersModule } from './transfers/transfers.module.js';
     TransfersModule,
     AuditModule,
     DisclosuresModule,
+    AnchorsModule,
   ],
 })
 export class FeaturesModule {}

@@ -48,6 +48,10 @@ export const gatewayEnv = z
     QUEUE_DEPTH_LIMIT: z.coerce.number().int().min(1).default(20_000),
     /** What a patient sees of staff who looked at their record: role and team, or the log-in name as well. */
     PATIENT_SEES_STAFF: z.enum(['role', 'name']).default('role'),
+    /** How long an act or a look waits at most until an anchor that covers it is on its way to the global ledger. */
+    ANCHOR_SECONDS: z.coerce.number().int().min(1).max(86_400).default(60),
+    /** Acts and looks that have come since the last anchor and make the next one due before its time. */
+    ANCHOR_ACTS: z.coerce.number().int().min(1).default(10_000),
     /** off: this process serves the API only; another one signs and sends. */
     WORKER: onOff.default(true),
     /** Chaos runs only: where this process ends or pauses itself (libs/platform/src/failpoint.ts). */

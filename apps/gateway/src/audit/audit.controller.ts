@@ -1,6 +1,7 @@
 import { Body, Controller, Get, HttpCode, Param, Post, Query, Req, Res } from '@nestjs/common';
 import { ApiTags } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { AnchorViews } from '../anchors/anchor-views.service.js';
 import { type Caller, CurrentCaller } from '../auth/caller.js';
 import { pageOf } from '../http/page.js';
 import { Route } from '../http/route.decorator.js';
@@ -23,7 +24,10 @@ import { presentEvent } from './event.presenter.js';
 @ApiTags('audit')
 @Controller('v1/audit')
 export class AuditController {
-  constructor(private readonly audit: AuditService) {}
+  constructor(
+    private readonly audit: AuditService,
+    private readonly anchors: AnchorViews,
+  ) {}
 
   @Get('events')
   @Route({
@@ -43,7 +47,9 @@ export class AuditController {
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<AuditPage> {
     const { rows, keyOf, ...through } = await this.audit.events(caller, query);
-    return { ...pageOf({ request, reply }, EVENT_LIST, rows, query.limit, keyOf, presentEvent), ...through };
+    const anchoredThrough = await this.anchors.through(through.confirmedThrough);
+    const page = pageOf({ request, reply }, EVENT_LIST, rows, query.limit, keyOf, presentEvent);
+    return { ...page, ...through, anchoredThrough };
   }
 
   @Post('events/_search')
@@ -63,7 +69,9 @@ export class AuditController {
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<AuditPage> {
     const { rows, keyOf, ...through } = await this.audit.events(caller, body);
-    return { ...pageOf({ request, reply }, EVENT_LIST, rows, body.limit, keyOf, presentEvent), ...through };
+    const anchoredThrough = await this.anchors.through(through.confirmedThrough);
+    const page = pageOf({ request, reply }, EVENT_LIST, rows, body.limit, keyOf, presentEvent);
+    return { ...page, ...through, anchoredThrough };
   }
 
   @Get('events/:id')
@@ -80,12 +88,14 @@ export class AuditController {
 
   @Get('integrity')
   @Route({
-    summary: 'How far the mirror was verified, and whether anything is missing',
+    summary:
+      'How far the mirror was verified, whether anything is missing, and whether every hospital is as it anchored itself',
     look: 'integrity',
     roles: ['auditor', 'privacy-officer', 'admin'],
     success: { 200: integritySchema },
   })
-  integrity(): Promise<Integrity> {
-    return this.audit.integrity();
+  async integrity(): Promise<Integrity> {
+    const [mirror, hospitals] = await Promise.all([this.audit.integrity(), this.anchors.ledgers()]);
+    return { ...mirror, hospitals };
   }
 }

@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { AnchorsModule } from '../anchors/anchors.module.js';
 import { EmrsModule } from '../emrs/emrs.module.js';
 import { NetworksModule } from '../networks/networks.module.js';
 import { PolicyModule } from '../policy/policy.module.js';
@@ -17,7 +18,7 @@ import { ProofService } from './proof.service.js';
 import { ProofStore } from './proof.store.js';
 
 @Module({
-  imports: [AccessLogModule, EmrsModule, NetworksModule, PolicyModule],
+  imports: [AccessLogModule, AnchorsModule, EmrsModule, NetworksModule, PolicyModule],
   controllers: [AuditController, ExportController, ProofController],
   providers: [
     AuditService,

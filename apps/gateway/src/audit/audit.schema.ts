@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { eventTopics } from '../../../../libs/contracts/src/event.codec.js';
+import { anchoredLedgerSchema } from '../anchors/anchors.schema.js';
 import { patientIdentifier } from '../emrs/emrs.schema.js';
 import { address20, chainInteger, hash32, instant } from '../http/fields.js';
 import { pageQuery } from '../http/page.js';
@@ -67,7 +68,8 @@ export const auditEventSchema = z
   .meta({ id: 'AuditEvent' });
 export type AuditEvent = z.output<typeof auditEventSchema>;
 
-const through = z.record(z.string(), z.object({ block: chainInteger, sequence: chainInteger }));
+const point = z.object({ block: chainInteger, sequence: chainInteger });
+const through = z.record(z.string(), point);
 
 export const auditPageSchema = z
   .object({
@@ -75,8 +77,8 @@ export const auditPageSchema = z
     nextCursor: z.string().nullable(),
     confirmedThrough: through.describe('Per network: up to where this history is final here.'),
     anchoredThrough: z
-      .record(z.string(), z.null())
-      .describe('Per network: up to where other hospitals hold its anchor; nowhere yet.'),
+      .record(z.string(), point.nullable())
+      .describe('Per network: up to where other hospitals hold its anchor, or the history itself; null: nowhere yet.'),
   })
   .meta({ id: 'AuditEventPage' });
 export type AuditPage = z.output<typeof auditPageSchema>;
@@ -136,6 +138,9 @@ export const integritySchema = z
     accessLog: z
       .object({ sequence: chainInteger, head: hash32, linkedAt: instant.nullable() })
       .describe('How far the access log is chained.'),
+    hospitals: z
+      .array(anchoredLedgerSchema)
+      .describe("Every hospital's own ledger, as it anchored it and as its events were held against that here."),
   })
   .meta({ id: 'Integrity' });
 export type Integrity = z.output<typeof integritySchema>;

@@ -28,7 +28,7 @@ const cursorKey = z.tuple([
   z.string().regex(/^([a-z][a-z0-9-]{0,31}:\d{1,18}:[0-9a-f]{64}(;|$))*$/),
 ]);
 
-export interface EventsFound extends Pick<AuditPage, 'confirmedThrough' | 'anchoredThrough'> {
+export interface EventsFound extends Pick<AuditPage, 'confirmedThrough'> {
   rows: EventRow[];
   /** The key that a cursor carries of a row. */
   keyOf(row: EventRow): (string | number)[];
@@ -73,7 +73,6 @@ export class AuditService {
       rows,
       keyOf: (row) => [row.blockTime, row.network, row.sequence, snapshot],
       confirmedThrough: throughOf(confirmed),
-      anchoredThrough: anchorsOf(confirmed),
     };
   }
 
@@ -106,7 +105,7 @@ export class AuditService {
     if (account && !(await this.store.isOfAccount(recordId, account))) throw new ProblemError('NOT_FOUND');
   }
 
-  async integrity(): Promise<Integrity> {
+  async integrity(): Promise<Omit<Integrity, 'hospitals'>> {
     const [rows, log] = await Promise.all([this.store.integrity(), this.accessLogChain.head()]);
     const networks = await Promise.all(
       rows.map(async (row) =>
@@ -204,9 +203,4 @@ function least(a: bigint, b: bigint): bigint {
 
 function throughOf(confirmed: Confirmed[]): AuditPage['confirmedThrough'] {
   return Object.fromEntries(confirmed.map(({ network, block, sequence }) => [network, { block, sequence }]));
-}
-
-/** Up to where other hospitals hold this history's anchor: nowhere, until anchors are written to the global ledger. */
-function anchorsOf(confirmed: Confirmed[]): AuditPage['anchoredThrough'] {
-  return Object.fromEntries(confirmed.map(({ network }) => [network, null]));
 }
