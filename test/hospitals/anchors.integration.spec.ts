@@ -3,8 +3,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { LedgerLoad } from '../../apps/indexer/test/ledger-load.js';
 import { Operation } from '../../libs/contracts/src/operations.js';
 import { type ParametersOf, parameters } from '../../libs/contracts/src/parameters.js';
-import type { TestChain } from '../stack/chain.js';
-import { expectStatus, type Hospital, type Hospitals, startHospitals } from './hospitals.js';
+
+import { expectStatus, type Hospital, type Hospitals, type SharedLedger, startHospitals } from './hospitals.js';
 
 let hospitals: Hospitals;
 let a: Hospital;
@@ -13,7 +13,7 @@ let sql: pg.Client;
 const loads: LedgerLoad[] = [];
 
 /** Hospital A's relayer and registrar, beside its gateway. */
-function actsOn(chain: TestChain): LedgerLoad {
+function actsOn(chain: SharedLedger): LedgerLoad {
   const { relayerKeys, registrarKey } = a.founder;
   const load = new LedgerLoad({ ...chain, registrarKey, relayerKey: relayerKeys[0]!, hospital: 1 });
   loads.push(load);

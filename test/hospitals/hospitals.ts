@@ -50,7 +50,7 @@ export interface Hospital {
   startIndexer(): void;
   /** The node and the keys of its own ledger, and of its part in the shared one. */
   local: TestChain;
-  global: TestChain;
+  global: SharedLedger;
   founder: TestHospital;
 }
 
@@ -98,7 +98,7 @@ export async function startHospitals(options: HospitalsOptions = {}): Promise<Ho
     (await options.global?.(founding)) ??
     (await startTestChain({ hospitals: founding, chainId: 720_000, funded: options.funded ?? false }));
   const locals = options.single
-    ? [global, global]
+    ? [global as TestChain, global as TestChain]
     : await Promise.all(founding.map((founder, i) => startTestChain({ hospitals: [founder], chainId: 720_001 + i })));
   const urls = Object.fromEntries(keys.map(({ id, peerUrl }) => [id, { url: peerUrl }]));
   const hospitals = await Promise.all(keys.map((key, i) => startHospital(key, locals[i]!, global, urls, options)));
@@ -144,7 +144,7 @@ async function prepare(id: number, { relayers }: HospitalsOptions): Promise<Prep
 
 async function startHospital(
   { id, directory, vault, peerPort, founder }: Prepared,
-  local: SharedLedger,
+  local: TestChain,
   global: SharedLedger,
   peers: Record<string, { url: string }>,
   options: HospitalsOptions,
