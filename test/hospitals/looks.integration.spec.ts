@@ -6,10 +6,15 @@ import { ask, done, type Person, propose, see, until } from './transfers.js';
 
 /** Nobody looks without a trace, and a patient sees every one: over HTTP, real ledgers, two hospitals. */
 
+interface Described {
+  $ref?: string;
+  examples?: unknown[];
+  example?: unknown;
+}
 interface Operation {
   'x-roles': string | string[];
   'x-access-log'?: string;
-  requestBody?: { content: Record<string, { schema: { $ref?: string } }> };
+  requestBody?: { content: Record<string, { schema: Described }> };
 }
 
 const clinician = ['clinician'];
@@ -24,7 +29,7 @@ let b: Hospital;
 let sql: pg.Client;
 /** Every route that shows something, as the document has it. */
 const reads: { name: string; method: string; path: string; operation: Operation }[] = [];
-let components: Record<string, { examples?: unknown[]; example?: unknown }>;
+let components: Record<string, Described>;
 /** Something to look at behind each parameter of a path. */
 const samples: Record<string, string> = {};
 let record: string;
@@ -146,9 +151,11 @@ function call({ method, path, operation }: (typeof reads)[number]): Promise<Answ
   });
   const roles = operation['x-roles'];
   const { at, name, roles: own } = people[typeof roles === 'string' ? 'clinician' : roles[0]!]!;
-  const reference = operation.requestBody?.content['application/json']?.schema.$ref?.split('/').pop();
-  const schema = reference === undefined ? undefined : components[reference];
-  return at.call(name, own, method.toUpperCase(), filled.join('/'), schema?.examples?.[0] ?? schema?.example);
+  const described = operation.requestBody?.content['application/json']?.schema;
+  const schema = described?.$ref === undefined ? described : components[described.$ref.split('/').pop()!];
+  const body = schema?.examples?.[0] ?? schema?.example;
+  if (described && body === undefined) throw new Error(`${method} ${path} has no example of its body`);
+  return at.call(name, own, method.toUpperCase(), filled.join('/'), body);
 }
 
 const newest = async () => (await sql.query('SELECT coalesce(max(id), 0) AS id FROM gateway.access_log')).rows[0].id;

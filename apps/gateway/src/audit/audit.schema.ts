@@ -28,7 +28,6 @@ export const eventFilters = {
   network: z
     .string()
     .regex(/^[a-z][a-z0-9-]{0,31}(,[a-z][a-z0-9-]{0,31}){0,7}$/, 'names of networks with commas between')
-    .transform((names) => names.split(','))
     .optional()
     .meta({ example: 'local,global', description: 'One or several, with commas between. Default: all.' }),
 };

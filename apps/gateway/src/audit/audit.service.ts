@@ -162,7 +162,8 @@ export class AuditService {
 
   /** Final sequences of each network asked for, cut to the time asked for. */
   async #ranges(confirmed: Confirmed[], query: Pick<AuditQuery, 'network' | 'from' | 'to'>): Promise<SequenceRange[]> {
-    const asked = confirmed.filter(({ network }) => query.network?.includes(network) ?? true);
+    const names = query.network?.split(',');
+    const asked = confirmed.filter(({ network }) => names?.includes(network) ?? true);
     return Promise.all(
       asked.map(async ({ network, sequence }) => {
         const through = BigInt(sequence);
