@@ -92,13 +92,14 @@ export class MirrorRebuild {
     const { fresh, say, networks } = this.options;
     if (fresh) await dropSchema(this.query, REBUILT);
     if (!(await exists(this.query, LIVE))) throw new Error(`There is no schema ${LIVE}: run npm run migrate first.`);
-    const found = await exists(this.query, REBUILT);
+    let found = await exists(this.query, REBUILT);
     if (existing && !found) throw new Error('Nothing has been rebuilt yet: run without --compare-only first.');
     if (!found) await this.make();
     else if (await this.isOutdated()) {
       say('What an earlier run left has another layout than is asked for now: beginning anew.');
       await dropSchema(this.query, REBUILT);
       await this.make();
+      found = false;
     }
     for (const network of networks) {
       const rpc = connectRpc(network.rpc);
