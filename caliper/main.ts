@@ -48,7 +48,7 @@ export async function run(args: string[], env: NodeJS.ProcessEnv): Promise<numbe
         log(`! ${error.message}`); // what was measured until then is reported
       });
     }
-    return await report(options, installed, args, log);
+    return await report(options, installed, log);
   } finally {
     release();
     process.off('SIGINT', onSignal).off('SIGTERM', onSignal).off('SIGHUP', onSignal);
@@ -88,20 +88,14 @@ async function kept(file: string): Promise<KeptCell | undefined> {
 }
 
 /** Of every cell of the matrix there is a result of, also from earlier runs. */
-async function report(
-  options: CaliperOptions,
-  installed: Installed,
-  args: string[],
-  log: (text: string) => void,
-): Promise<number> {
+async function report(options: CaliperOptions, installed: Installed, log: (text: string) => void): Promise<number> {
   const cells = (await Promise.all(options.matrix.cells.map((cell) => kept(cellFile(options, cell))))).flatMap(
     (cell) => cell ?? [],
   );
   const runs = cells.flatMap((cell) => cell.runs);
   const geth = [...new Set(cells.map((cell) => cell.geth))].sort();
-  const command = `npm run caliper -- ${args.join(' ')}`.trim();
   const facts = {
-    ...{ matrix: options.matrix.name, command, geth, ...installed },
+    ...{ matrix: options.matrix.name, command: options.command, geth, ...installed },
     ...{ measuredCells: cells.length, cells: options.matrix.cells.length },
     seconds: cells.reduce((sum, { seconds }) => sum + seconds, 0),
   };

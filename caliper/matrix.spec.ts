@@ -61,6 +61,8 @@ describe('the options', () => {
       '2',
     ]);
     expect(cells.map(cellName)).toEqual(['pow-low-2', 'pow-high-2']);
+    const again = parseOptions(['--matrix', 'full', '--miners', '2', '--resume', '--json', 'out.json']);
+    expect(again.command).toBe('npm run caliper -- --matrix full --miners 2');
   });
 
   it.each([

@@ -10,6 +10,8 @@ export interface CaliperOptions {
   /** go on with what an earlier run of the same matrix left in the state folder */
   resume: boolean;
   json: string | undefined;
+  /** what measures the same again */
+  command: string;
   /** folder of the report; absolute */
   out: string;
   /** absolute */
@@ -51,9 +53,13 @@ export function parseOptions(args: string[]): CaliperOptions {
       chosen.miners.includes(String(cell.miners)),
   );
   if (cells.length === 0) throw new Error(`the ${name} matrix has no network of that kind; leave a filter out`);
+  const filters = (['consensus', 'difficulty', 'miners'] as const).flatMap((key) =>
+    values[key] === undefined ? [] : [`--${key}`, values[key]],
+  );
   const state = values.state ? resolve(values.state) : join(projectRoot, '.emr', 'caliper');
   return {
     ...{ matrix, cells, resume: values.resume, base, state },
+    command: ['npm run caliper -- --matrix', name, ...filters].join(' '),
     json: values.json === undefined ? undefined : resolve(values.json),
     out: values.out ? resolve(values.out) : join(state, name, 'report'),
   };
