@@ -5,7 +5,7 @@ interface Bench {
   run(args: string[]): Promise<number>;
 }
 
-const BENCHES = ['access-log', 'audit', 'export', 'gateway', 'latency'];
+const BENCHES = ['access-log', 'audit', 'export', 'gateway', 'indexer', 'latency'];
 
 /** `npm run bench -- NAME [options]`: loads bench/NAME.bench.ts. */
 export async function run(args: string[]): Promise<number> {
