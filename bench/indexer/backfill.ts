@@ -13,6 +13,8 @@ export interface Backfill {
   events: number;
   seconds: number;
   rssMb: number | undefined;
+  /** CPU that the program itself used, from its start; undefined where there is no /proc. */
+  cpuSeconds: number | undefined;
 }
 
 /** A mirror that a backfill has filled, with the indexer stopped. */
@@ -54,9 +56,9 @@ export async function indexerBackfill(given: {
       [to.toString()],
     );
     const events = Number(rows[0]?.events);
-    const rssMb = indexer.peakRssMb;
+    const [rssMb, cpuSeconds] = [indexer.peakRssMb, indexer.cpuSeconds];
     await indexer.stop();
-    return { events, seconds, eventsPerSecond: Math.round(events / seconds), rssMb, indexer };
+    return { events, seconds, eventsPerSecond: Math.round(events / seconds), rssMb, cpuSeconds, indexer };
   } finally {
     await indexer.stop();
     await listener.end();
@@ -82,6 +84,6 @@ export async function bareBackfill(
   });
   const [code] = (await once(child, 'close')) as [number | null];
   if (code !== 0) throw new Error(`the bare loop ended with ${code}`);
-  const { seconds, rssMb } = JSON.parse(output) as { seconds: number; rssMb: number };
-  return { events, seconds, eventsPerSecond: Math.round(events / seconds), rssMb };
+  const { seconds, rssMb, cpuSeconds } = JSON.parse(output) as Record<'seconds' | 'rssMb' | 'cpuSeconds', number>;
+  return { events, seconds, eventsPerSecond: Math.round(events / seconds), rssMb, cpuSeconds };
 }

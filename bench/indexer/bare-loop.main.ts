@@ -67,9 +67,9 @@ for (let start = Number(from); start <= last; start += BLOCKS_PER_PAGE) {
 }
 const seconds = (performance.now() - began) / 1000;
 await Promise.all([rpc.close(), client.end()]);
-process.stdout.write(
-  `${JSON.stringify({ seconds, logs, rssMb: Math.round(process.resourceUsage().maxRSS / 1024) })}\n`,
-);
+const used = process.resourceUsage();
+const cpuSeconds = (used.userCPUTime + used.systemCPUTime) / 1e6;
+process.stdout.write(`${JSON.stringify({ seconds, logs, cpuSeconds, rssMb: Math.round(used.maxRSS / 1024) })}\n`);
 
 async function fetchPage(node: RpcTransport, start: number): Promise<{ logs: RpcLog[]; headers: RpcHeader[] }> {
   const end = Math.min(start + BLOCKS_PER_PAGE - 1, last);
