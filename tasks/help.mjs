@@ -24,8 +24,7 @@ Ends with one line: N passed, N failed, and N skipped where something was. What 
   bench: {
     summary: 'measurements',
     usage: `npm run bench -- NAME [options]
-  NAME            access-log, audit, export, gateway, latency
-  NAME            export, gateway, indexer, latency
+  NAME            access-log, audit, export, gateway, indexer, latency
   --json FILE     write the figures as JSON too`,
   },
   chaos: {

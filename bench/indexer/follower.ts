@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
-import type { Logger } from '../../deploy/geth/binary.js';
+import type { Logger } from '../../deploy/geth/program.js';
 import type { HospitalDatabase } from '../../deploy/local/postgres.js';
 import type { BenchChain } from './chain.js';
 import type { BenchPostgres } from './database.js';
