@@ -142,8 +142,8 @@ describe('the runbook', () => {
   });
 
   it('names only routes that the gateway has', () => {
-    const controllers = ['signers', 'operations', 'audit', 'hospitals', 'peers', 'webhooks'].map((feature) =>
-      read(`apps/gateway/src/${feature}/${feature}.controller.ts`),
+    const controllers = ['signers', 'operations', 'audit', 'hospitals', 'networks', 'peers', 'webhooks'].map(
+      (feature) => read(`apps/gateway/src/${feature}/${feature}.controller.ts`),
     );
     const routes = controllers.flatMap((source) => {
       const base = /@Controller\('([^']+)'\)/.exec(source)![1]!;
