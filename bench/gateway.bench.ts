@@ -22,7 +22,7 @@ const WARM_UP_MS = 5_000;
 const HALF_LOAD_MS = 15_000;
 const RAW_COUNT = 10_000;
 /** An open loop needs as many connections as requests are on their way. */
-const MOST_CONNECTIONS = 1_000;
+const MOST_CONNECTIONS = 6_000;
 
 export async function run(args: string[]): Promise<number> {
   const options = parseOptions(args);
