@@ -173,7 +173,7 @@ async function shapes({ schema, query }: Side): Promise<Shape[]> {
      FROM pg_class c JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary
      WHERE c.relnamespace = $1::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relname <> ALL($2)
      ORDER BY c.relname`,
-    [schema, [...HISTORY, 'cursor']], // the cursor is compared apart
+    [schema, [...HISTORY, 'cursor', 'lead']], // the cursor is compared apart; who leads says nothing of the chain
   );
   return rows.map((row) => ({
     ...row,
