@@ -30,22 +30,22 @@ abstract contract Anchors is Hospitals {
         Anchor storage anchor = _anchors[act.hospital][uint64(_word(act, 0))];
         uint256 last = anchor.sequence;
         uint256 lastAccess = anchor.accessSequence;
-        uint256 sequence = _word(act, 5);
+        uint256 localSequence = _word(act, 5);
         uint256 accessSequence = _word(act, 7);
-        bytes32 head = bytes32(_word(act, 6));
+        bytes32 localHead = bytes32(_word(act, 6));
         bytes32 accessHead = bytes32(_word(act, 8));
         if (_word(act, 3) != last || bytes32(_word(act, 4)) != anchor.head || _word(act, 1) < anchor.height) {
             return Reasons.ANCHOR_BROKEN;
         }
-        if (sequence < last || (sequence == last && head != anchor.head)) return Reasons.ANCHOR_BROKEN;
+        if (localSequence < last || (localSequence == last && localHead != anchor.head)) return Reasons.ANCHOR_BROKEN;
         if (accessSequence < lastAccess || (accessSequence == lastAccess && accessHead != anchor.accessHead)) {
             return Reasons.ANCHOR_BROKEN;
         }
-        if (sequence == last && accessSequence == lastAccess) return Reasons.ALREADY_SO;
-        anchor.sequence = uint64(sequence);
+        if (localSequence == last && accessSequence == lastAccess) return Reasons.ALREADY_SO;
+        anchor.sequence = uint64(localSequence);
         anchor.height = uint64(_word(act, 1));
         anchor.accessSequence = uint64(accessSequence);
-        anchor.head = head;
+        anchor.head = localHead;
         anchor.accessHead = accessHead;
         return _emit(act, LedgerAnchored.selector, _ownParameters(act, 9));
     }
