@@ -248,7 +248,7 @@ async function startHospital(
             .slice(-12)
             .join('\n'),
         );
-      const json = /json/.test(response.headers.get('content-type') ?? '');
+      const json = /[/+]json\b/.test(response.headers.get('content-type') ?? '');
       return { status: response.status, headers: response.headers, text, body: json ? JSON.parse(text) : text };
     },
     async register(subject, as) {

@@ -192,6 +192,6 @@ describe('a database of the first version', () => {
     const records = audit.body.items.map((event: { recordId: string }) => event.recordId);
     expect(records).toEqual(expect.arrayContaining([recordId, second]));
     const integrity = await a.call('auditor.x', ['auditor'], 'GET', '/v1/audit/integrity');
-    expect(integrity.body.networks).toMatchObject([{ gaps: [], stoppedReason: null }]);
+    expect(integrity.body.networks).toMatchObject([{ gaps: [], stopped: null }]);
   });
 });
