@@ -78,7 +78,9 @@ export class Lead {
     if (this.signing) return;
     this.signing = true;
     try {
-      await this.dataSource.query('UPDATE lead SET seen_at = clock_timestamp() WHERE network = $1', [this.network]);
+      await this.dataSource.query('UPDATE mirror.lead SET seen_at = clock_timestamp() WHERE network = $1', [
+        this.network,
+      ]);
     } catch {
       // Nobody hears of us: whoever stands by takes over, and the connection that leads is ended.
     } finally {
@@ -92,15 +94,15 @@ export class Lead {
   };
 }
 
-// The lock and the first sign of life in one statement, so that there is no leader of whom nothing is known.
+// Named with its schema: a rebuild leads too, and its search path is the mirror it makes. The lock and the first sign of life in one statement, so that there is no leader of whom nothing is known.
 const TAKE = `WITH tried AS MATERIALIZED (SELECT pg_try_advisory_lock(hashtext('emr-indexer'), hashtext($1)) AS won),
   signed AS (
-    INSERT INTO lead (network, pid, seen_at) SELECT $1, pg_backend_pid(), clock_timestamp() FROM tried WHERE won
+    INSERT INTO mirror.lead AS lead (network, pid, seen_at) SELECT $1, pg_backend_pid(), clock_timestamp() FROM tried WHERE won
     ON CONFLICT (network) DO UPDATE SET pid = EXCLUDED.pid, seen_at = EXCLUDED.seen_at)
   SELECT won FROM tried`;
 
 // Who holds the lock is asked of Postgres, and how long it has been silent is measured by Postgres's clock: those of machines differ.
-const END_SILENT_LEADER = `SELECT pg_terminate_backend(l.pid) FROM lead JOIN pg_locks l USING (pid)
+const END_SILENT_LEADER = `SELECT pg_terminate_backend(l.pid) FROM mirror.lead JOIN pg_locks l USING (pid)
   WHERE lead.network = $1 AND clock_timestamp() - lead.seen_at > make_interval(secs => $2::float8 / 1000)
     AND l.locktype = 'advisory' AND l.granted AND l.objsubid = 2
     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
