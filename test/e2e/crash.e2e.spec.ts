@@ -98,7 +98,7 @@ test('an anchor whose gateway is killed between its submission and its finality 
 
 test('the audit is whole, and every record gives back its bytes', async () => {
   const { json } = expectStatus(await e2e.a.user('auditor.a').get('/v1/audit/integrity'), 200);
-  for (const network of json.networks) expect(network).toMatchObject({ gaps: [], stoppedReason: null });
+  for (const network of json.networks) expect(network).toMatchObject({ gaps: [], stopped: null });
   const clinician = e2e.a.user('clinician.a');
   for (const [recordId, bytes] of load.opened) {
     expect(expectStatus(await clinician.look(recordId), 201).bytes.equals(bytes)).toBe(true);

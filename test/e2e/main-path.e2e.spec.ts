@@ -244,7 +244,7 @@ describe('audit', () => {
       const { json } = expectStatus(await auditor.get('/v1/audit/integrity'), 200);
       expect(json.networks.map(({ network }: { network: string }) => network).sort()).toEqual(['global', 'local']);
       for (const network of json.networks) {
-        expect(network).toMatchObject({ gaps: [], stoppedReason: null, reorganisations: 0 });
+        expect(network).toMatchObject({ gaps: [], stopped: null, reorganisations: 0 });
         expect(network.events).toBe(network.sequence);
         expect(Number(network.sequence)).toBeGreaterThan(0);
       }

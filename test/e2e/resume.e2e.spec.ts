@@ -48,7 +48,7 @@ test('every event is where it was, at both hospitals, and the audit is whole', a
   expect(await history()).toEqual(before);
   for (const auditor of [e2e.a.user('auditor.a'), e2e.b.user('auditor.b')]) {
     const { json } = expectStatus(await auditor.get('/v1/audit/integrity'), 200);
-    for (const network of json.networks) expect(network).toMatchObject({ gaps: [], stoppedReason: null });
+    for (const network of json.networks) expect(network).toMatchObject({ gaps: [], stopped: null });
   }
 });
 
