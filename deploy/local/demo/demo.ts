@@ -92,10 +92,10 @@ async function verified(hospital: RunningHospital, people: People): Promise<Demo
   const auditor: Session = people(`auditor.${hospital.layout.letter}`);
   const { json } = await auditor.expect([200], { path: '/v1/audit/integrity' });
   return json.networks.map(
-    (network: { network: string; events: string; gaps: unknown[]; stoppedReason: string | null }) => {
-      if (network.gaps.length > 0 || network.stoppedReason !== null) {
+    (network: { network: string; events: string; gaps: unknown[]; stopped: { reason: string } | null }) => {
+      if (network.gaps.length > 0 || network.stopped !== null) {
         throw new DemoFailure(
-          `${hospital.layout.title}, ${network.network}: ${network.stoppedReason ?? 'events are missing'}`,
+          `${hospital.layout.title}, ${network.network}: ${network.stopped?.reason ?? 'events are missing'}`,
         );
       }
       return { title: hospital.layout.title, network: network.network, events: network.events };
