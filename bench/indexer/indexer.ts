@@ -50,10 +50,11 @@ export class IndexerUnderTest {
     };
     writeFileSync(networksFile, JSON.stringify({ local: 'bench', global: 'bench', networks: [entry] }));
     const main = join(projectRoot, 'dist', 'apps', 'indexer', 'src', 'main.js');
-    this.child = spawn(process.execPath, [...profiling(dir), main], {
+    const { PATH = '' } = process.env;
+    this.child = spawn(process.execPath, [main], {
       cwd: projectRoot,
       env: {
-        ...{ PATH: process.env.PATH ?? '', DATABASE_URL: databaseUrl, NETWORKS_FILE: networksFile },
+        ...{ PATH, DATABASE_URL: databaseUrl, NETWORKS_FILE: networksFile },
         ...{ MANAGEMENT_PORT: `${this.port}`, LOG_LEVEL: 'warn', ...env },
       },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -132,11 +133,6 @@ export class IndexerUnderTest {
       return undefined; // not listening yet
     }
   }
-}
-
-/** BENCH_CPU_PROFILE=1: a CPU profile of each run beside its networks file. */
-function profiling(dir: string): string[] {
-  return process.env.BENCH_CPU_PROFILE === '1' ? ['--cpu-prof', `--cpu-prof-dir=${dir}`] : [];
 }
 
 async function freePort(): Promise<number> {
