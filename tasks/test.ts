@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findClef, findGeth } from '../deploy/geth/binary.js';
-import { freeBase } from '../deploy/local/ports.js';
+import { freeBase } from '../deploy/geth/ports.js';
 import { onPath, runChild } from './child.js';
 import { add, type Counts, closingLine, countChaos, countForge, countVitest, nothing } from './test-counts.js';
 

@@ -9,13 +9,3 @@ export async function assertPortsFree(wanted: { port: number; name: string }[], 
     `these ports of 127.0.0.1 are taken by another program:\n${taken.join('\n')}\nchoose others with --ports, such as: npm start -- --ports ${base + 1000}`,
   );
 }
-
-/** A run of so many free ports, below the range the system hands out by itself. @returns the first */
-export async function freeBase(range: number): Promise<number> {
-  for (let tries = 0; tries < 50; tries += 1) {
-    const base = 12_000 + 40 * Math.floor(Math.random() * 450);
-    const ports = Array.from({ length: range }, (_, index) => base + index);
-    if ((await Promise.all(ports.map(isFree))).every(Boolean)) return base;
-  }
-  throw new Error(`no ${range} free ports in a row`);
-}

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { freePort } from '../geth/ports.js';
 import { createHospitalDatabase, removePostgres, startPostgres } from './postgres.js';
 import { serves } from './postgres-runtime.js';
 
@@ -21,15 +22,6 @@ async function query(url: string, text: string): Promise<Array<Record<string, un
   } finally {
     await client.end().catch(() => undefined);
   }
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as { port: number };
-  probe.close();
-  await once(probe, 'close');
-  return port;
 }
 
 async function eventually(condition: () => boolean): Promise<void> {

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { isAlive, startProcess, stopLeftover } from '../geth/child-process.js';
+import { freePort } from '../geth/ports.js';
 import { lockSealer } from '../geth/sealer-lock.js';
 import { assertPortsFree } from './ports.js';
 import { type Service, type ServiceOptions, startService } from './processes.js';
@@ -23,15 +24,6 @@ afterEach(async () => {
   await Promise.all(services.splice(0).map((service) => service.stop()));
   await rm(dir, { recursive: true, force: true });
 });
-
-/** A free port, for a moment at least. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 async function service(script: string, change: Partial<ServiceOptions> = {}): Promise<Service> {
   const port = await freePort();

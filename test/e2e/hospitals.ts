@@ -3,10 +3,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { User } from '../../chaos/client/user.js';
+import { freeBase } from '../../deploy/geth/ports.js';
 import { Latencies } from '../../deploy/local/demo/client.js';
 import { introduce, peopleOf } from '../../deploy/local/demo/people.js';
 import { layoutOf, PORT_RANGE, projectRoot } from '../../deploy/local/layout.js';
-import { freeBase } from '../../deploy/local/ports.js';
 import { removePostgres } from '../../deploy/local/postgres.js';
 import { type RunningHospital, type RunningStack, startStack, stopLeftovers } from '../../deploy/local/stack.js';
 

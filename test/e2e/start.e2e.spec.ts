@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isAlive } from '../../deploy/geth/child-process.js';
-import { isFree } from '../../deploy/geth/ports.js';
+import { freeBase, isFree } from '../../deploy/geth/ports.js';
 import { layoutOf, PORT_RANGE, projectRoot } from '../../deploy/local/layout.js';
 import { removePostgres } from '../../deploy/local/postgres.js';
 
@@ -15,21 +15,13 @@ const started: ChildProcess[] = [];
 
 beforeAll(async () => {
   state = await mkdtemp(join(tmpdir(), 'emr-start-'));
-  base = await freeRange();
+  base = await freeBase(PORT_RANGE);
 });
 afterAll(async () => {
   for (const child of started) if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
   await removePostgres(join(state, 'postgres'));
   await rm(state, { recursive: true, force: true });
 });
-
-async function freeRange(): Promise<number> {
-  for (let candidate = 31_000; candidate < 60_000; candidate += 500) {
-    const ports = Array.from({ length: PORT_RANGE }, (_, offset) => candidate + offset);
-    if ((await Promise.all(ports.map(isFree))).every(Boolean)) return candidate;
-  }
-  throw new Error('no range of ports is free');
-}
 
 interface Run {
   child: ChildProcess;

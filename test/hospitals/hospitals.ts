@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
@@ -10,6 +9,7 @@ import { gatewayEnv } from '../../apps/gateway/src/gateway.env.js';
 import { Metrics } from '../../apps/gateway/src/management/metrics.js';
 import { IndexerMetrics } from '../../apps/indexer/src/health/metrics.js';
 import { IndexerService } from '../../apps/indexer/src/indexer.service.js';
+import { freePort } from '../../deploy/geth/ports.js';
 import { writeKeystore } from '../../libs/chain-client/src/keys/keystore.js';
 import { parseEnv } from '../../libs/platform/src/env.js';
 import { createLogger } from '../../libs/platform/src/logger.js';
@@ -298,12 +298,4 @@ export function expectStatus(answer: Answer, status: number): Answer {
   if (answer.status !== status)
     throw new Error(`answered ${answer.status} where ${status} was expected: ${answer.text}`);
   return answer;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

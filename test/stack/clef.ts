@@ -6,10 +6,10 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { encryptKeystoreJson, getAddress } from 'ethers';
 import { type Binary, findClef } from '../../deploy/geth/binary.js';
+import { freePort } from '../../deploy/geth/ports.js';
 import { addressOf } from '../../libs/chain-client/src/keys/secp256k1.js';
 import { connectRpc } from '../../libs/chain-client/src/rpc/transport.js';
 import { toHex } from '../../libs/platform/src/bytes.js';
-import { freePort } from './redis.js';
 
 export interface TestClef {
   /** http://127.0.0.1:… */
