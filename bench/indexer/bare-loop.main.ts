@@ -31,19 +31,19 @@ interface RpcHeader {
 }
 
 const EVENT_COLUMNS: CopyColumn[] = [
-  { name: 'block_number', type: 'int8' },
-  { name: 'log_index', type: 'int4' },
-  { name: 'block_hash', type: 'bytea' },
-  { name: 'block_time', type: 'int8' },
-  { name: 'transaction_hash', type: 'bytea' },
-  { name: 'topics', type: 'bytea' },
-  { name: 'data', type: 'bytea' },
+  { name: 'block_number', property: 'blockNumber', type: 'int8' },
+  { name: 'log_index', property: 'logIndex', type: 'int4' },
+  { name: 'block_hash', property: 'blockHash', type: 'bytea' },
+  { name: 'block_time', property: 'blockTime', type: 'int8' },
+  { name: 'transaction_hash', property: 'transactionHash', type: 'bytea' },
+  { name: 'topics', property: 'topics', type: 'bytea' },
+  { name: 'data', property: 'data', type: 'bytea' },
 ];
 const BLOCK_COLUMNS: CopyColumn[] = [
-  { name: 'number', type: 'int8' },
-  { name: 'hash', type: 'bytea' },
-  { name: 'parent_hash', type: 'bytea' },
-  { name: 'time', type: 'int8' },
+  { name: 'number', property: 'number', type: 'int8' },
+  { name: 'hash', property: 'hash', type: 'bytea' },
+  { name: 'parent_hash', property: 'parentHash', type: 'bytea' },
+  { name: 'time', property: 'time', type: 'int8' },
 ];
 
 const rpc = connectRpc(rpcUrl, { timeoutMs: 120_000 });
@@ -83,21 +83,21 @@ async function fetchPage(node: RpcTransport, start: number): Promise<{ logs: Rpc
 
 async function write(page: { logs: RpcLog[]; headers: RpcHeader[] }): Promise<void> {
   const times = new Map(page.headers.map(({ hash, timestamp }) => [hash, BigInt(timestamp)]));
-  const events = page.logs.map((log) => [
-    BigInt(log.blockNumber),
-    Number(log.logIndex),
-    bytes(log.blockHash),
-    times.get(log.blockHash) ?? 0n,
-    bytes(log.transactionHash),
-    Buffer.from(log.topics.map((topic) => topic.slice(2)).join(''), 'hex'),
-    bytes(log.data),
-  ]);
-  const blocks = page.headers.map((header) => [
-    BigInt(header.number),
-    bytes(header.hash),
-    bytes(header.parentHash),
-    BigInt(header.timestamp),
-  ]);
+  const events = page.logs.map((log) => ({
+    blockNumber: BigInt(log.blockNumber),
+    logIndex: Number(log.logIndex),
+    blockHash: bytes(log.blockHash),
+    blockTime: times.get(log.blockHash) ?? 0n,
+    transactionHash: bytes(log.transactionHash),
+    topics: Buffer.from(log.topics.map((topic) => topic.slice(2)).join(''), 'hex'),
+    data: bytes(log.data),
+  }));
+  const blocks = page.headers.map((header) => ({
+    number: BigInt(header.number),
+    hash: bytes(header.hash),
+    parentHash: bytes(header.parentHash),
+    time: BigInt(header.timestamp),
+  }));
   await copyRows(client, 'bare_block', BLOCK_COLUMNS, blocks);
   await copyRows(client, 'bare_event', EVENT_COLUMNS, events);
 }

@@ -18,6 +18,7 @@ export function indexerModule(env: IndexerEnv): DynamicModule {
         inject: [IndexerMetrics],
         useFactory: (metrics: IndexerMetrics) =>
           new IndexerService(env.DATABASE_URL, readNetworks(env.NETWORKS_FILE), metrics, {
+            trustNode: env.VERIFICATION === 'off',
             failpoint: env.FAILPOINT,
             partitionEvents: env.MIRROR_PARTITION_EVENTS,
           }),

@@ -29,13 +29,17 @@ export class IndexerService implements OnApplicationBootstrap, OnApplicationShut
   private readonly runners: NetworkRunner[];
   private running: Promise<unknown> = Promise.resolve();
 
-  /** @param settings FAILPOINT and MIRROR_PARTITION_EVENTS of the environment */
+  /** @param settings VERIFICATION, FAILPOINT and MIRROR_PARTITION_EVENTS of the environment */
   constructor(
     databaseUrl: string,
     config: NetworksConfig,
     private readonly metrics: IndexerMetrics,
-    private readonly settings: { failpoint?: string | undefined; partitionEvents?: number } = {},
+    private readonly settings: { trustNode?: boolean; failpoint?: string | undefined; partitionEvents?: number } = {},
   ) {
+    const { trustNode = false } = settings;
+    if (trustNode) {
+      this.log.warn('VERIFICATION is off: what the nodes say is stored as they say it, marked unverified.');
+    }
     const networks = followedNetworks(config);
     this.dataSource = createDataSource({
       url: databaseUrl,
@@ -56,6 +60,7 @@ export class IndexerService implements OnApplicationBootstrap, OnApplicationShut
         source: connect(network.rpc),
         witness: network.witness === undefined ? undefined : connect(network.witness),
         metrics,
+        trustNode,
         log: this.log,
         failpoint: reached,
       });

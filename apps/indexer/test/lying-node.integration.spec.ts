@@ -5,11 +5,15 @@ import pg from 'pg';
 import type { DataSource } from 'typeorm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createDataSource } from '../../../libs/database/src/data-source.js';
-import { fromHex } from '../../../libs/platform/src/bytes.js';
+import { fromHex, toHex } from '../../../libs/platform/src/bytes.js';
+import { keccak256 } from '../../../libs/platform/src/keccak.js';
 import type { NetworkConfig } from '../../../libs/platform/src/networks.js';
+import { encodeHeader } from '../../../libs/proof/src/header.js';
+import { encodeReceipt } from '../../../libs/proof/src/receipts-trie.js';
+import { encodeBlock, encodeTransaction } from '../../../libs/proof/src/transactions-trie.js';
 import { startTestChain, type TestChain } from '../../../test/stack/chain.js';
 import { freshDatabase, type TestDatabase } from '../../../test/stack/database.js';
-import type { RpcBlock, RpcReceipt } from '../src/follow/rpc-block.js';
+import { parseBlock, type RpcBlock, type RpcReceipt } from '../src/follow/rpc-block.js';
 import { chainEvents, type EventLine, mirroredEvents } from './chain-oracle.js';
 import { LedgerLoad } from './ledger-load.js';
 import { type Lie, lies, type Told } from './lies.js';
@@ -90,7 +94,26 @@ function telling(lie: Lie, truths: Told[]): Tell {
       const asked = told.find(({ truth, copy }) => [truth.block.hash, copy.block.hash].includes(params[0] as string));
       return asked?.copy.receipts ?? answer;
     }
+    if (method === 'debug_getRawBlock') {
+      const asked = told.find(({ truth }) => [truth.block.hash, truth.block.number].includes(params[0] as string));
+      return asked ? rawOf(asked.copy).block : answer;
+    }
+    if (method === 'debug_getRawReceipts') {
+      const asked = told.find(({ truth, copy }) => [truth.block.hash, rawOf(copy).hash].includes(params[0] as string));
+      return asked ? rawOf(asked.copy).receipts : answer;
+    }
     return answer;
+  };
+}
+
+/** The bytes that a block told in JSON would be, the hash that follows from them, and the receipts' bytes. */
+function rawOf({ block, receipts }: Told): { block: string; hash: string; receipts: string[] } {
+  const fetched = parseBlock(block, receipts);
+  const header = encodeHeader(fetched.header);
+  return {
+    block: toHex(encodeBlock(header, fetched.transactions.map(encodeTransaction))),
+    hash: toHex(keccak256(header)),
+    receipts: fetched.receipts.map((receipt) => toHex(encodeReceipt(receipt))),
   };
 }
 
@@ -156,6 +179,16 @@ async function following<T>(name: string, act: (runner: WatchedRunner) => Promis
 
 const named = lies.map((lie) => [lie.name, lie] as const);
 
+/** Bytes say neither hashes nor senders: these lies can't be told in them. */
+const unsaid = [
+  "alters the header's hash",
+  "alters a transaction's hash",
+  "alters a transaction's from",
+  'gives a transaction to itself another sender',
+  "alters a receipt's transactionHash",
+];
+const namedInBytes = named.filter(([name]) => !unsaid.includes(name));
+
 describe('a node that lies of a block', () => {
   it('is asked for blocks of which every lie can be told', async () => {
     const { block, receipts } = await truthOf(middle);
@@ -181,7 +214,7 @@ describe('a node that lies of a block', () => {
       tell = (lie) => telling(lie, told);
     });
 
-    it.each(named)('%s', async (name, lie) => {
+    async function expectCaughtInHistory(name: string, lie: Lie): Promise<void> {
       node.tell = tell(lie);
       await following(name, async (runner) => {
         await runner.until(({ phase }) => phase === 'stopped');
@@ -190,6 +223,24 @@ describe('a node that lies of a block', () => {
         node.tell = undefined;
         await expectTruth(runner, name);
         expect(await mirroredEvents(sql, name)).toEqual(truth);
+      });
+    }
+
+    it.each(named)('%s', expectCaughtInHistory);
+
+    describe('told in raw bytes', () => {
+      beforeAll(() => {
+        node.raw = true;
+      });
+      afterAll(() => {
+        node.raw = false;
+      });
+
+      it.each(namedInBytes)('%s', async (name, lie) => {
+        const copy = structuredClone(await truthOf(middle));
+        lie.apply(copy, structuredClone(await truthOf(middle - 1n)));
+        expect(rawOf(copy)).not.toEqual(rawOf(await truthOf(middle)));
+        await expectCaughtInHistory(`raw: ${name}`, lie);
       });
     });
   });

@@ -27,6 +27,8 @@ interface Message {
 /** Stands at a socket of its own before a real node's and passes everything on, save what it is told to say instead. */
 export class LyingNode {
   tell: Tell | undefined;
+  /** Whether it has the methods for raw blocks. */
+  raw = false;
   private readonly sockets = new Set<Socket>();
   private readonly upstreams = new Set<Socket>();
 
@@ -85,7 +87,7 @@ export class LyingNode {
     node.on('data', (chunk: Buffer) => {
       for (const value of answers.push(chunk)) {
         const messages = listOf(value);
-        const told = this.tell ? messages.map((message) => this.retell(message, asked)) : messages;
+        const told = messages.map((message) => this.retell(message, asked));
         for (const { id } of messages) if (id !== undefined) asked.delete(id);
         if (told.every((message, index) => message === messages[index])) client.write(value);
         else client.write(JSON.stringify(value[0] === OPEN_BRACKET ? told : told[0]));
@@ -94,7 +96,11 @@ export class LyingNode {
   }
 
   private retell(message: Message, asked: Map<number, Call>): Message {
-    const tell = this.tell as Tell;
+    if (!this.raw && asked.get(message.id as number)?.method.startsWith('debug_getRaw')) {
+      return { id: message.id, jsonrpc: '2.0', error: { ...new Refusal(-32_601, 'no such method') } } as Message;
+    }
+    const { tell } = this;
+    if (tell === undefined) return message;
     if (message.method === 'eth_subscription' && message.params) {
       const { result } = message.params;
       const told = tell({ method: message.method, params: [] }, result);

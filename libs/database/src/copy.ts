@@ -5,48 +5,43 @@ import { type ColumnType, type ColumnValue, elementSize, writeElement } from './
 const HEADER = Buffer.from('5047434f50590aff0d0a000000000000000000', 'hex');
 const TRAILER = Buffer.from('ffff', 'hex');
 
-export interface CopyColumn {
-  /** As SQL names it. */
-  name: string;
-  type: ColumnType;
-}
+/** A column and where its value comes from: a property of the row, or one value for all rows. */
+export type CopyColumn = { name: string; type: ColumnType } & ({ property: string } | { value: ColumnValue });
+
+export type CopyRow = Readonly<Record<string, ColumnValue>>;
 
 /**
  * COPY … FROM STDIN in binary: rows reach their table without passing a statement's executor, many to a page and to a record of the
  * log. The client must be inside a transaction of its own if the rows are to stand or fall with others.
- * @param rows values in the order of `columns`
  * @returns how many rows the server took
+ * @throws DatabaseError, and none of the rows is there
  */
 export function copyRows(
   client: ClientBase,
   table: string,
   columns: readonly CopyColumn[],
-  rows: readonly (readonly ColumnValue[])[],
+  rows: readonly CopyRow[],
 ): Promise<number> {
   const names = columns.map(({ name }) => name).join(', ');
   const text = `COPY ${table} (${names}) FROM STDIN (FORMAT binary)`;
-  const types = columns.map(({ type }) => type);
   return new Promise((resolve, reject) => {
-    client.query(new CopyIn(text, encodeRows(types, rows), resolve, reject));
+    client.query(new CopyIn(text, encodeRows(columns, rows), resolve, reject));
   });
 }
 
 /** Rows in COPY's binary format, header and trailer included. */
-export function encodeRows(types: readonly ColumnType[], rows: readonly (readonly ColumnValue[])[]): Buffer {
+function encodeRows(columns: readonly CopyColumn[], rows: readonly CopyRow[]): Buffer {
+  const given = (row: CopyRow, column: CopyColumn) => ('property' in column ? row[column.property]! : column.value);
   let size = HEADER.length + TRAILER.length;
   for (const row of rows) {
     size += 2;
-    for (let index = 0; index < types.length; index++) {
-      size += elementSize(types[index] as ColumnType, row[index] as ColumnValue);
-    }
+    for (const column of columns) size += elementSize(column.type, given(row, column));
   }
   const target = Buffer.allocUnsafe(size);
   let at = HEADER.copy(target);
   for (const row of rows) {
-    at = target.writeInt16BE(types.length, at);
-    for (let index = 0; index < types.length; index++) {
-      at = writeElement(target, at, types[index] as ColumnType, row[index] as ColumnValue);
-    }
+    at = target.writeInt16BE(columns.length, at);
+    for (const column of columns) at = writeElement(target, at, column.type, given(row, column));
   }
   TRAILER.copy(target, at);
   return target;

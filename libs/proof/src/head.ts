@@ -9,9 +9,17 @@ export function leafOf(log: { topics: readonly Bytes[]; data: Bytes }): Buffer {
   return keccak256(...log.topics, log.data);
 }
 
-/** The head after an event: keccak256(previous head, sequence, leaf), each as one 32-byte word. Ledger and record heads alike. */
+// Filled anew for each fold: the first 24 bytes of the middle word stay zero.
+const words = Buffer.alloc(96);
+
+/**
+ * The head after an event: keccak256(previous head, sequence, leaf), each as one 32-byte word. Ledger and record heads alike.
+ * @param previous 32 bytes
+ * @param leaf 32 bytes
+ */
 export function foldHead(previous: Bytes, sequence: bigint, leaf: Bytes): Buffer {
-  const word = Buffer.alloc(32);
-  word.writeBigUInt64BE(sequence, 24);
-  return keccak256(previous, word, leaf);
+  words.set(previous, 0);
+  words.writeBigUInt64BE(sequence, 56);
+  words.set(leaf, 64);
+  return keccak256(words);
 }

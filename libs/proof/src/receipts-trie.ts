@@ -16,6 +16,8 @@ export interface Receipt {
   cumulativeGasUsed: bigint;
   logsBloom: Bytes;
   logs: readonly ReceiptLog[];
+  /** The consensus encoding, where it is at hand: then the rest was read from it. */
+  encoded?: Buffer;
 }
 
 /** The consensus encoding of a receipt: the leaf of the receipts trie. */
@@ -31,14 +33,13 @@ export function encodeReceipt(receipt: Receipt): Buffer {
 
 /** The `receiptsRoot` that exactly these receipts, in this order, give. */
 export function receiptsRoot(receipts: readonly Receipt[]): Buffer {
-  return orderedTrieRoot(receipts.map(encodeReceipt));
+  return orderedTrieRoot(receipts.map((receipt) => receipt.encoded ?? encodeReceipt(receipt)));
 }
 
 /** OR of the receipts' blooms: the block's `logsBloom`. */
 export function unionOfBlooms(receipts: readonly Receipt[]): Buffer {
   const union = Buffer.alloc(256);
-  for (const { logs, logsBloom } of receipts) {
-    if (logs.length === 0) continue;
+  for (const { logsBloom } of receipts) {
     for (let index = 0; index < 256; index++) union[index] = (union[index] as number) | (logsBloom[index] as number);
   }
   return union;

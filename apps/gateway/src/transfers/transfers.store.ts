@@ -133,8 +133,8 @@ export class TransfersStore {
       `SELECT t.transfer_id AS id, t.record_id AS "recordId", t.from_hospital::float8 AS "fromHospital",
          t.to_hospital::float8 AS "toHospital", t.version, t.content_hash AS "contentHash",
          t.expires_at::float8 AS "expiresAt", t.state, t.package_hash AS "packageHash", t.state_block_hash AS "stateBlockHash",
-         EXISTS (SELECT FROM mirror.emr_event e JOIN mirror.cursor c ON c.network = e.network
-           WHERE e.network = t.network AND e.block_hash = t.state_block_hash AND e.block_number <= c.final_number) AS final
+         EXISTS (SELECT FROM mirror.block b JOIN mirror.cursor c ON c.network = b.network
+           WHERE b.network = t.network AND b.hash = t.state_block_hash AND b.number <= c.final_number) AS final
        FROM mirror.transfer t WHERE t.network = $1 AND t.transfer_id = ANY($2)`,
       [network, ids],
     );

@@ -1,6 +1,7 @@
 import { type SequencedEvent } from '../../../../libs/contracts/src/event.codec.js';
 import { Operation } from '../../../../libs/contracts/src/operations.js';
 import type { FoldedBlock, PlacedEvent, PlacedNotice } from '../verify/ledger.fold.js';
+import type { Senders } from './senders.js';
 import { defineTable, type RowOf } from './table.js';
 
 export const blockTable = defineTable(
@@ -86,7 +87,7 @@ export function blockRow({ block, state, events, notices }: FoldedBlock): RowOf<
     header: block.header,
     raw: block.raw ?? null,
     logCount: events.length + notices.length,
-    verified: true,
+    verified: block.verified,
     sequence: state.sequence,
     head: state.head,
   };
@@ -117,13 +118,16 @@ export function eventRow(placed: PlacedEvent): RowOf<typeof eventTable.columns> 
   };
 }
 
-export function inclusionRows({ block }: FoldedBlock): RowOf<typeof inclusionTable.columns>[] {
-  return block.transactions.map((transaction) => ({
+export function inclusionRows(
+  { block, events }: FoldedBlock,
+  senders: Senders,
+): RowOf<typeof inclusionTable.columns>[] {
+  return senders.of(block.transactions, events).map(([transaction, sender]) => ({
     transactionHash: transaction.hash,
     blockNumber: block.number,
     blockHash: block.hash,
     transactionIndex: transaction.index,
-    sender: transaction.sender,
+    sender,
     nonce: transaction.nonce,
     status: transaction.status,
     gasUsed: transaction.gasUsed,

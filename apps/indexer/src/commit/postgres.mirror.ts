@@ -1,5 +1,6 @@
 import type { PoolClient } from 'pg';
 import { binaryArray } from '../../../../libs/database/src/binary-array.js';
+import { type CopyColumn, copyRows } from '../../../../libs/database/src/copy.js';
 import type { NetworkConfig } from '../../../../libs/platform/src/networks.js';
 import type { Position } from '../follow/chain-source.js';
 import type { Key, Projection } from '../project/projection.js';
@@ -20,8 +21,9 @@ import {
   noticeTable,
 } from './mirror.tables.js';
 import { setOrphansAside } from './orphans.js';
+import { Senders } from './senders.js';
 import { type CursorMove, StatementBuilder } from './statement.js';
-import { type AnyRow, type Column, fromSql, sqlName, sqlType } from './table.js';
+import { type AnyRow, type Column, fromSql, sqlName, sqlType, type Table } from './table.js';
 
 interface CursorRow {
   number: string;
@@ -35,12 +37,20 @@ interface CursorRow {
 export type MirrorFailpoint = 'before-mirror-commit' | 'in-mirror-commit' | 'after-mirror-commit';
 
 const CHECKPOINT_EVENTS = 1_000n;
+/** From so many events on a commit copies its rows. Below, one statement and one round trip are quicker. */
+const COPIED_EVENTS = 200;
+
+interface Insert {
+  table: Table;
+  rows: readonly AnyRow[];
+}
 
 /** The mirror of one network in Postgres, on the connection that holds the lead. */
 export class PostgresMirror implements Mirror {
   private readonly projector: Projector;
   private readonly partitions: EventPartitions;
   private state: MirrorState | undefined;
+  private senders: Senders | undefined;
   private nextCheckpoint = 0n;
 
   /** @param epoch raised by each process that takes the lead: a commit under an older one fails */
@@ -61,7 +71,7 @@ export class PostgresMirror implements Mirror {
     );
     const row = rows[0];
     if (!row) throw new Error(`The mirror has no cursor for the network ${this.network.name}.`);
-    this.projector.forget();
+    this.forget();
     await this.partitions.load();
     this.state = {
       tip: { number: BigInt(row.number), hash: row.hash },
@@ -90,34 +100,38 @@ export class PostgresMirror implements Mirror {
   }
 
   async extend(extension: Extension): Promise<void> {
+    const { tip } = this.current;
+    const events = extension.blocks.reduce((sum, block) => sum + block.events.length, 0);
     try {
-      this.state = await this.write(this.current.tip, extension);
+      this.state =
+        events < COPIED_EVENTS
+          ? await this.write(tip, extension)
+          : await this.transaction(() => this.write(tip, extension, { copy: true }));
+      this.failpoint('after-mirror-commit');
     } catch (error) {
-      this.projector.forget();
+      this.forget();
       throw error;
     }
   }
 
   async reorganise(replacement: Replacement): Promise<void> {
     const { tip } = this.current;
-    this.projector.forget();
-    await this.client.query('BEGIN');
+    this.forget();
     try {
-      await setOrphansAside(this.client, {
-        network: this.network.name,
-        epoch: this.epoch,
-        ancestor: replacement.ancestor,
-        ancestorLedger: await this.ledgerAt(replacement.ancestor.number),
-        oldTip: tip,
-        newTip: positionOf(replacement.blocks.at(-1) as FoldedBlock),
+      this.state = await this.transaction(async () => {
+        await setOrphansAside(this.client, {
+          network: this.network.name,
+          epoch: this.epoch,
+          ancestor: replacement.ancestor,
+          ancestorLedger: await this.ledgerAt(replacement.ancestor.number),
+          oldTip: tip,
+          newTip: positionOf(replacement.blocks.at(-1) as FoldedBlock),
+        });
+        return this.write(replacement.ancestor, replacement);
       });
-      const state = await this.write(replacement.ancestor, replacement);
-      await this.client.query('COMMIT');
-      this.state = state;
+      this.failpoint('after-mirror-commit');
     } catch (error) {
-      await this.client.query('ROLLBACK').catch(() => undefined);
-      this.partitions.forget();
-      this.projector.forget();
+      this.forget();
       throw error;
     }
   }
@@ -164,18 +178,24 @@ export class PostgresMirror implements Mirror {
     return this.state;
   }
 
-  private async write(parent: Position, { blocks, finalNumber }: Extension): Promise<MirrorState> {
+  /** @param copy rows by COPY, which costs the server less where they are many; needs a transaction around it */
+  private async write(
+    parent: Position,
+    { blocks, finalNumber }: Extension,
+    { copy } = { copy: false },
+  ): Promise<MirrorState> {
     const last = blocks.at(-1) as FoldedBlock;
     const events = blocks.flatMap((block) => block.events);
     await this.partitions.cover(events);
-    const builder = new StatementBuilder(this.network.name)
-      .insert(blockTable, blocks.map(blockRow))
-      .insert(inclusionTable, blocks.flatMap(inclusionRows))
-      .insert(eventTable, events.map(eventRow))
-      .insert(
-        noticeTable,
-        blocks.flatMap(({ notices }) => notices.map(noticeRow)),
-      );
+    const senders = await this.knownSenders();
+    const inserts: Insert[] = [
+      { table: blockTable, rows: blocks.map(blockRow) },
+      { table: inclusionTable, rows: blocks.flatMap((block) => inclusionRows(block, senders)) },
+      { table: eventTable, rows: events.map(eventRow) },
+      { table: noticeTable, rows: blocks.flatMap(({ notices }) => notices.map(noticeRow)) },
+    ];
+    const builder = new StatementBuilder(this.network.name);
+    if (!copy) for (const { table, rows } of inserts) builder.insert(table, rows);
     for (const change of await this.projector.apply(events)) builder.change(change);
     const tip = positionOf(last);
     const move: CursorMove = {
@@ -191,8 +211,49 @@ export class PostgresMirror implements Mirror {
     const committed = this.client.query(builder.build(move));
     this.failpoint('in-mirror-commit');
     await committed;
-    this.failpoint('after-mirror-commit');
+    if (copy) for (const insert of inserts) await this.copy(insert);
     return { tip, finalNumber, ledger: last.state };
+  }
+
+  private async copy({ table, rows }: Insert): Promise<void> {
+    if (rows.length === 0) return;
+    const columns: CopyColumn[] = [{ name: 'network', type: 'text', value: this.network.name }];
+    for (const [property, column] of Object.entries(table.columns)) {
+      columns.push({ name: sqlName(property), type: sqlType(column), property });
+    }
+    const landed = await copyRows(this.client, table.name, columns, rows);
+    if (landed !== rows.length)
+      throw new Error(`${landed} rows of ${table.name} landed where ${rows.length} were sent.`);
+  }
+
+  private async transaction<T>(work: () => Promise<T>): Promise<T> {
+    await this.client.query('BEGIN');
+    try {
+      const result = await work();
+      await this.client.query('COMMIT');
+      return result;
+    } catch (error) {
+      await this.client.query('ROLLBACK').catch(() => undefined);
+      throw error;
+    }
+  }
+
+  /** Who may send to the ledger, as far as the stored events tell. */
+  private async knownSenders(): Promise<Senders> {
+    if (this.senders) return this.senders;
+    const { rows } = await this.client.query<{ hospital: string; address: Buffer }>(
+      'SELECT hospital, address FROM relayer WHERE network = $1 AND active',
+      [this.network.name],
+    );
+    this.senders = new Senders(rows.map(({ hospital, address }) => ({ hospital: Number(hospital), address })));
+    return this.senders;
+  }
+
+  /** After a commit that failed, or rows that somebody else moved. */
+  private forget(): void {
+    this.projector.forget();
+    this.partitions.forget();
+    this.senders = undefined;
   }
 
   private async loadRows({ table }: Projection, keys: readonly Key[]): Promise<AnyRow[]> {

@@ -14,14 +14,23 @@ export interface Head extends Position {
 }
 
 export interface FetchedTransaction extends Transaction {
-  hash: Buffer;
-  from: Buffer;
+  /** Undefined when the source gave the signed bytes: then it follows from them. */
+  hash: Buffer | undefined;
+  /** Undefined when the source gave the signed bytes: then the signature tells. */
+  from: Buffer | undefined;
   to: Buffer | undefined;
+  /** The signed bytes; undefined when the source gave fields alone. */
+  encoded?: Buffer;
 }
 
 export interface FetchedReceipt extends Receipt {
-  transactionHash: Buffer;
+  /** Undefined when the source gave the consensus encoding, of which it is no part. */
+  transactionHash: Buffer | undefined;
   logs: readonly FetchedLog[];
+  /** How many logs, where that is cheaper to have than they are. */
+  logCount?: number;
+  /** The consensus encoding; undefined when the source gave fields alone. */
+  encoded?: Buffer;
 }
 
 export interface FetchedLog {
@@ -34,6 +43,8 @@ export interface FetchedLog {
 export interface FetchedBlock {
   hash: Buffer;
   header: Header;
+  /** RLP of the header; undefined when the source gave fields alone. */
+  encodedHeader?: Buffer;
   transactions: readonly FetchedTransaction[];
   receipts: readonly FetchedReceipt[];
   /** One of a range with very many transactions: history, whose senders are not worth a signature check each. */

@@ -22,6 +22,8 @@ export interface RunnerDependencies {
   dataSource: DataSource;
   source: ChainSource;
   metrics: IndexerMetrics;
+  /** Blocks are stored unverified. Default: no. */
+  trustNode?: boolean;
   log: RunnerLog;
   failpoint?: (name: MirrorFailpoint) => void;
   patience?: Patience;
@@ -152,6 +154,7 @@ export class NetworkRunner {
       contract: this.network.contract,
       keepRaw: this.network.storeRawBlocks,
       proveSenders: !block.bulk,
+      trustNode: this.dependencies.trustNode,
     });
 
   private async readBase(number: bigint) {

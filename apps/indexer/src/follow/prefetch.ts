@@ -9,10 +9,10 @@ interface Order {
 
 // Blocks near the head are asked for one by one, as they are announced. Farther behind, by ranges.
 const ANNOUNCED_AHEAD = 64;
-const RANGES_AHEAD = 3;
+const RANGES_AHEAD = 4;
 const LARGEST_RANGE = 256;
 // What one commit takes at most, so that memory and the time of a commit stay bounded.
-const LOGS_PER_PAGE = 4_000;
+const LOGS_PER_PAGE = 1_000;
 const BLOCKS_PER_PAGE = 512;
 
 /**
@@ -22,6 +22,8 @@ const BLOCKS_PER_PAGE = 512;
 export class Prefetch {
   private orders: Order[] = [];
   private range = 16;
+  /** Where the ranges lead to. */
+  private target: Position | undefined;
 
   constructor(
     private readonly source: ChainSource,
@@ -38,6 +40,7 @@ export class Prefetch {
   reset(tip: Position): void {
     this.orders = [];
     this.planned = tip;
+    this.target = undefined;
   }
 
   /** A head that follows on what was ordered last is ordered at once. */
@@ -49,6 +52,7 @@ export class Prefetch {
 
   /** Orders ranges up to `target`, as many as may be under way. */
   plan(target: Position): void {
+    this.target = target;
     while (this.planned.number < target.number && this.orders.length < RANGES_AHEAD) {
       const from = this.planned.number + 1n;
       const last = from + BigInt(this.range) - 1n;
@@ -69,9 +73,11 @@ export class Prefetch {
     let logs = 0;
     do {
       const { blocks } = this.orders.shift() as Order;
+      // At once, so that the node works on while this page is committed.
+      if (this.target) this.plan(this.target);
       for (const block of await blocks) {
         page.push(block);
-        for (const transaction of block.transactions) logs += transaction.logs.length;
+        for (const transaction of block.transactions) logs += transaction.logCount;
       }
     } while (this.orders[0]?.ready && page.length < BLOCKS_PER_PAGE && logs < LOGS_PER_PAGE);
     this.adapt(page.length, logs);

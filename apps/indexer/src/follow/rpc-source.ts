@@ -2,6 +2,7 @@ import { RpcError } from '../../../../libs/chain-client/src/rpc/rpc.error.js';
 import type { RpcHead, RpcTransport } from '../../../../libs/chain-client/src/rpc/transport.js';
 import { toHex } from '../../../../libs/platform/src/bytes.js';
 import type { ChainSource, FetchedBlock, Head, Position, StateProof, Watch } from './chain-source.js';
+import { RawSource } from './raw-source.js';
 import {
   parseBlock,
   parseHead,
@@ -13,13 +14,23 @@ import {
 
 const METHOD_NOT_FOUND = -32601;
 
-/** A node behind JSON-RPC: standard eth_* methods, and eth_getBlockReceipts where the node has it. */
+/**
+ * A node behind JSON-RPC. Blocks come as raw bytes where the node gives them (geth over IPC does), else by the standard eth_* methods,
+ * with eth_getBlockReceipts where the node has it.
+ */
 export class RpcSource implements ChainSource {
+  private readonly raw: RawSource;
+  private hasRaw = false;
   private hasBlockReceipts = true;
 
-  constructor(private readonly rpc: RpcTransport) {}
+  constructor(private readonly rpc: RpcTransport) {
+    this.raw = new RawSource(rpc);
+  }
 
+  /** Also finds out what the node can do: another one may answer at the same address after a lost connection. */
   async identity(): Promise<{ chainId: bigint; genesisHash: Buffer }> {
+    this.hasRaw = await this.raw.available();
+    this.hasBlockReceipts = true;
     const [chainId, genesis] = await this.rpc.batch<unknown>([
       { method: 'eth_chainId' },
       { method: 'eth_getBlockByNumber', params: ['0x0', false] },
@@ -37,6 +48,7 @@ export class RpcSource implements ChainSource {
   }
 
   async blockByHash({ hash }: Position): Promise<FetchedBlock | undefined> {
+    if (this.hasRaw) return this.raw.blockByHash(hash);
     const id = toHex(hash);
     const block = { method: 'eth_getBlockByHash', params: [id, true] };
     if (!this.hasBlockReceipts) {
@@ -58,6 +70,7 @@ export class RpcSource implements ChainSource {
   }
 
   async blocksByNumber(from: bigint, to: bigint): Promise<FetchedBlock[]> {
+    if (this.hasRaw) return this.raw.blocksByNumber(from, to);
     const calls = [];
     for (let number = from; number <= to; number++) {
       calls.push({ method: 'eth_getBlockByNumber', params: [quantity(number), true] });

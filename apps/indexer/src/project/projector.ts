@@ -15,8 +15,8 @@ export interface TableChange {
 /** A row as it is now; undefined: there is none. */
 type Slot = { row: AnyRow | undefined };
 
-// Rows kept in memory over all projections: at about 1 kB each a bound of some 20 MB.
-const CACHED_ROWS = 20_000;
+// Rows kept in memory over all projections: at about 2 kB each a bound of some 20 MB.
+const CACHED_ROWS = 10_000;
 
 /**
  * Folds events into rows. Rows once read or written stay in memory, as nobody else writes them while this process leads; so a commit
@@ -71,17 +71,18 @@ export class Projector {
       const entry = touched.get(identify(index, keyOfRow(projection, row)));
       if (entry) entry.slot.row = row;
     }
+    const before = new Map([...touched.values()].map(({ slot }) => [slot, slot.row]));
     for (const { id, placed } of steps) {
       const { slot } = touched.get(id) as { slot: Slot };
       projection.verify?.(slot.row, placed);
       slot.row = projection.apply(slot.row, placed);
     }
-    for (const [id, { slot }] of touched) this.keep(id, slot);
+    for (const [id, { slot }] of touched) this.keep(id, slot, before.get(slot));
     return touched;
   }
 
-  private keep(id: string, slot: Slot): void {
-    if (slot.row !== undefined) slot.row = own(slot.row);
+  private keep(id: string, slot: Slot, before: AnyRow | undefined): void {
+    if (slot.row !== undefined) slot.row = own(slot.row, before);
     // Deleted first, so that the map's order is that of last use.
     this.cache.delete(id);
     this.cache.set(id, slot);
@@ -151,10 +152,11 @@ function identify(index: number, key: Key): string {
   return id;
 }
 
-/** Fields decoded from a log are views of it; a copy lets the log go. */
-function own(row: AnyRow): AnyRow {
+/** Fields decoded from a log are views of it; a copy lets the log go. What was in the row before is a copy already. */
+function own(row: AnyRow, before: AnyRow | undefined): AnyRow {
   const copy: Record<string, AnyRow[string]> = {};
-  for (const [property, value] of Object.entries(row))
-    copy[property] = Buffer.isBuffer(value) ? Buffer.from(value) : value;
+  for (const [property, value] of Object.entries(row)) {
+    copy[property] = Buffer.isBuffer(value) && value !== before?.[property] ? Buffer.from(value) : value;
+  }
   return copy;
 }

@@ -66,17 +66,19 @@ function foldTransaction(folded: FoldedBlock, transaction: LedgerTransaction, st
   const fail = (log: LedgerLog, detail: string) =>
     new MismatchError(stamp.number, stamp.hash, `log ${log.logIndex} ${detail}`);
   let confirmed = true;
-  for (const log of transaction.logs) {
+  const { logs } = transaction;
+  for (const log of logs) {
     const event = decode(log, fail);
     if (isSequenced(event)) {
       const expected = folded.state.sequence + 1n;
       if (event.sequence !== expected) throw fail(log, `has sequence ${event.sequence} where ${expected} is due.`);
-      const leaf = leafOf(log);
+      const topics = Buffer.concat(log.topics);
+      const leaf = leafOf({ topics: [topics], data: log.data });
       folded.state = { sequence: expected, head: foldHead(folded.state.head, expected, leaf) };
       folded.events.push({
         event,
         leaf,
-        topics: Buffer.concat(log.topics),
+        topics,
         data: log.data,
         logIndex: log.logIndex,
         block: stamp,
@@ -97,7 +99,7 @@ function foldTransaction(folded: FoldedBlock, transaction: LedgerTransaction, st
       folded.notices.push({ notice: event, logIndex: log.logIndex, block: stamp, transactionHash: transaction.hash });
     }
   }
-  const last = transaction.logs.at(-1);
+  const last = logs.at(-1);
   if (!confirmed && last) throw fail(last, 'ends its transaction without a Head event.');
 }
 
