@@ -312,7 +312,9 @@ async function main([task, ...args]) {
     );
     return task && ['help', '--help', '-h'].includes(task) ? 0 : 2;
   }
-  if (args.includes('--help') || args.includes('-h')) {
+  // A bench tells of its own options, once it is built.
+  const ofBench = task === 'bench' && args[0] !== undefined && !args[0].startsWith('-');
+  if (!ofBench && (args.includes('--help') || args.includes('-h'))) {
     process.stdout.write(`${TASKS[task].summary}\n\n${TASKS[task].usage}\n`);
     return 0;
   }

@@ -25,7 +25,8 @@ Ends with one line: N passed, N failed, and N skipped where something was. What 
     summary: 'measurements',
     usage: `npm run bench -- NAME [options]
   NAME            access-log, audit, export, gateway, indexer, latency
-  --json FILE     write the figures as JSON too`,
+  --json FILE     write the figures as JSON too
+NAME --help tells all of its options.`,
   },
   chaos: {
     summary: 'kills, faults and losses under load, and whether every act still happened exactly once',

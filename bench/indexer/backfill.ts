@@ -13,7 +13,7 @@ export interface Backfill {
   events: number;
   seconds: number;
   rssMb: number | undefined;
-  /** CPU that the program itself used, from its start; undefined where there is no /proc. */
+  /** CPU that the program itself used in that time (the bare loop: since its start); undefined where there is no /proc. */
   cpuSeconds: number | undefined;
 }
 
@@ -48,7 +48,7 @@ export async function indexerBackfill(given: {
     });
     await indexer.start();
     await indexer.until(({ phase }) => phase === 'catching-up' || phase === 'following');
-    const began = performance.now();
+    const [began, cpuBefore] = [performance.now(), indexer.cpuSeconds];
     await indexer.until(() => ended !== undefined, 100);
     const seconds = (ended! - began) / 1000;
     const { rows } = await listener.query<{ events: string }>(
@@ -56,7 +56,8 @@ export async function indexerBackfill(given: {
       [to.toString()],
     );
     const events = Number(rows[0]?.events);
-    const [rssMb, cpuSeconds] = [indexer.peakRssMb, indexer.cpuSeconds];
+    const { peakRssMb: rssMb, cpuSeconds: cpuAfter } = indexer;
+    const cpuSeconds = cpuAfter === undefined || cpuBefore === undefined ? undefined : cpuAfter - cpuBefore;
     await indexer.stop();
     return { events, seconds, eventsPerSecond: Math.round(events / seconds), rssMb, cpuSeconds, indexer };
   } finally {
