@@ -10,7 +10,7 @@ const SERVER_ERROR = -32000;
 
 /**
  * Blocks by geth's debug_getRawBlock and debug_getRawReceipts: the bytes that hashes commit to. The node then neither formats JSON nor
- * recovers each sender, which is most of its work otherwise (decision 016), and here nothing is encoded anew to be checked.
+ * recovers each sender, which is most of its work otherwise (decision 024), and here nothing is encoded anew to be checked.
  */
 export class RawSource {
   constructor(private readonly rpc: RpcTransport) {}
