@@ -8,12 +8,12 @@ import { OperatorTools1004 } from './migrations/1004-operator-tools.js';
 import { WritePathSpeed1005 } from './migrations/1005-write-path-speed.js';
 import { NodeReader1006 } from './migrations/1006-node-reader.js';
 import { MirrorIncidents1007 } from './migrations/1007-mirror-incidents.js';
-import { MirrorSpeed1008 } from './migrations/1008-mirror-speed.js';
 import { AuditAtVolume1009 } from './migrations/1009-audit-at-volume.js';
 import { AuditExports1010 } from './migrations/1010-audit-exports.js';
 import { AccessLogChain1011 } from './migrations/1011-access-log-chain.js';
 import { Anchors1013 } from './migrations/1013-anchors.js';
 import { Webhooks1014 } from './migrations/1014-webhooks.js';
+import { MirrorSpeed1015 } from './migrations/1015-mirror-speed.js';
 
 export interface DataSourceSettings {
   /** postgres://user:password@host:port/database */
@@ -55,12 +55,12 @@ export function createDataSource(settings: DataSourceSettings): DataSource {
       WritePathSpeed1005,
       NodeReader1006,
       MirrorIncidents1007,
-      MirrorSpeed1008,
       AuditAtVolume1009,
       AuditExports1010,
       AccessLogChain1011,
       Anchors1013,
       Webhooks1014,
+      MirrorSpeed1015,
     ],
     migrationsTableName: 'migration',
     synchronize: false,

@@ -5,8 +5,8 @@ import type { MigrationInterface, QueryRunner } from 'typeorm';
  * number has one block. The key then grows with the table instead of falling anywhere in it, and answers for a block's events too; the
  * hash of a block is found in `block`.
  */
-export class MirrorSpeed1008 implements MigrationInterface {
-  name = 'MirrorSpeed0000000001008'; // TypeORM orders by the last 13 digits
+export class MirrorSpeed1015 implements MigrationInterface {
+  name = 'MirrorSpeed0000000001015'; // TypeORM orders by the last 13 digits
 
   async up(runner: QueryRunner): Promise<void> {
     await runner.query(`
