@@ -41,7 +41,7 @@ async function insertTimes(client: pg.Client, dropped: readonly string[]): Promi
     // Rows of the first blocks again, as if they came now: records and actors anywhere, sequences behind the last.
     await client.query({
       name: 'insert',
-      text: `INSERT INTO mirror.emr_event SELECT network, 1000000000 + sequence, block_number, sha256(block_hash), block_time, log_index, transaction_hash,
+      text: `INSERT INTO mirror.emr_event SELECT network, 1000000000 + sequence, 1000000000 + block_number, sha256(block_hash), block_time, log_index, transaction_hash,
           transaction_index, type, record_id, record_sequence, hospital, actor, sha256(request_id), operation, outcome, purpose, topics, data
         FROM mirror.emr_event WHERE network = 'local' AND sequence > $1 AND sequence <= $1 + ${EVENTS_PER_BLOCK}`,
       values: [block * EVENTS_PER_BLOCK],

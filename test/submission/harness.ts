@@ -93,6 +93,7 @@ export async function startBench(
   const dataSource = createDataSource({ url: database.gatewayUrl, applicationName: 'test-gateway' });
   await dataSource.initialize();
   const submissions: Submission[] = [];
+  let clinicians = 0;
   const domain = domainSeparator(network.chainId, network.contract);
   const logged: Bench['logged'] = [];
   const logger = createLogger('test', 'info', { write: (line) => void logged.push(JSON.parse(line)) });
@@ -148,7 +149,10 @@ export async function startBench(
     },
     async clinician(submission, settle = perform) {
       const key = newKey();
+      // Several signers share the records by their last two bytes: counted, so that each signer has some.
       const recordId = Buffer.concat([Buffer.from([0, 0, 0, hospital]), randomBytes(28)]);
+      recordId.writeUInt16BE(clinicians, 30);
+      clinicians += 1;
       await settle(
         submission,
         bench.act({

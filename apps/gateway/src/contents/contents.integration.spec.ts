@@ -107,8 +107,9 @@ describe('contents of record versions', () => {
       [block, final],
     );
     await mirror.query(
-      `INSERT INTO mirror.emr_event SELECT 'local', (SELECT count(*) + 1 FROM mirror.emr_event), $1, $2, 1, 0, '\\x00', 0,
-         'x', $3, 1, $6, '\\x00', $4, 1, $5, NULL, '\\x00', '\\x00'`,
+      `INSERT INTO mirror.emr_event SELECT 'local', e.n, $1, $2, 1, e.n, '\\x00', 0,
+         'x', $3, 1, $6, '\\x00', $4, 1, $5, NULL, '\\x00', '\\x00'
+       FROM (SELECT count(*)::int + 1 AS n FROM mirror.emr_event) e`,
       [block, randomBytes(32), recordId, requestId, outcome, hospital],
     );
   }

@@ -43,10 +43,12 @@ export class RawSource {
     const blocks = linked(await this.rawBlocks(from, to));
     const last = blocks.at(-1);
     if (last === undefined) return [];
+    // The number that was asked for: what the bytes say may be a lie.
+    const lastNumber = from + BigInt(blocks.length - 1);
     // By hash, so that receipts of another block of the same number can't be taken. Bytes say nothing of themselves that could be wrong; so
     // the node also tells the last one's hash, and the rest follow from it by their children's parent hashes.
     const [head, ...receipts] = await this.rpc.batchSettled<unknown>([
-      { method: 'eth_getBlockByNumber', params: [quantity(last.number), false] },
+      { method: 'eth_getBlockByNumber', params: [quantity(lastNumber), false] },
       ...blocks.map(({ hash }) => ({ method: 'debug_getRawReceipts', params: [toHex(hash)] })),
     ]);
     const told = known(head as Outcome<RpcHead>);
@@ -54,7 +56,7 @@ export class RawSource {
     const toldHash = parseHead(told).hash;
     // Another one is no lie when the chain moved between the two questions: then the block is that one now.
     const moved =
-      !toldHash.equals(last.hash) && (await this.rawBlocks(last.number, last.number))[0]?.hash.equals(toldHash);
+      !toldHash.equals(last.hash) && (await this.rawBlocks(lastNumber, lastNumber))[0]?.hash.equals(toldHash);
     const fetched: FetchedBlock[] = [];
     for (const [index, block] of blocks.slice(0, moved ? -1 : undefined).entries()) {
       const own = known(receipts[index] as Outcome<string[]>);
