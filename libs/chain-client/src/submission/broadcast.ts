@@ -54,7 +54,8 @@ export async function broadcast(
   logger: Logger,
   failpoint: Failpoint,
 ): Promise<void> {
-  const outcomes = await network.reader.sendRaw(attempts.map(({ raw }) => raw));
+  // The last first: each waits in the pool for the one before it, and the first brings all of them into one block.
+  const outcomes = (await network.reader.sendRaw(attempts.map(({ raw }) => raw).reverse())).reverse();
   failpoint('after-send');
   const verdicts = outcomes.map(verdictOf);
   const answers = outcomes.map(({ error }) => (error === undefined ? null : error.message.slice(0, 200)));

@@ -1,6 +1,6 @@
 import type { DataSource } from 'typeorm';
 import { binaryArray } from '../../../database/src/binary-array.js';
-import { inTransaction, type Query, type Statement } from '../../../database/src/transaction.js';
+import { pooled, type Query, rowsOf, type Statement } from '../../../database/src/transaction.js';
 import type { LocalSigner } from '../keys/signer.js';
 import type { Failpoint } from './failpoint.js';
 import {
@@ -13,114 +13,193 @@ import {
   operationArrays,
 } from './operation.insert.js';
 import type { Accepted, IdempotencyMismatch } from './operation.types.js';
-import { pack } from './packing.js';
+import { pack, slotsOf } from './packing.js';
 import { FIRST_OTHERS } from './share.js';
-import { type Attempt, GAS_PRICE, type SignerState, sign, UNMINED } from './signing.js';
+import { GAS_PRICE, type Outgoing, type SignerState, sign, UNMINED } from './signing.js';
 import { packLimits, type SubmissionNetwork } from './submission.network.js';
 
 /** What became of acts that were to be accepted and signed at once. Those taken are the first `outcomes.length` of those given. */
 export interface Direct {
   outcomes: (Accepted | IdempotencyMismatch)[];
   /** What carries them, in nonce order; empty where they are stored as accepted only, as something else goes before them. */
-  attempts: Attempt[];
+  attempts: Outgoing[];
   /** No transaction may be made before others are mined: nothing was stored. */
   full: boolean;
 }
-
-/** The statement found less, or more, than there was when it was prepared: a replay among the acts, or a signer that moved. */
-class Overtaken extends Error {}
 
 /** Acts of keys that were used before, by their place among those given. Nothing was stored; the others are to be tried again. */
 export interface Known {
   known: number[];
 }
 
-interface LockedSigner extends SignerState {
+/** A signer's row as it is thought to be. */
+type Place = Pick<SignerState, 'id' | 'next_nonce' | 'fence'>;
+
+interface Look extends SignerState {
   waiting: boolean;
-  /** Places, from 1; null for none. */
-  known: number[] | null;
+  /** Places, from 1. */
+  known: number[];
   in_flight: number;
   slots: number;
 }
 
-const LOCK: Statement = {
-  name: 'direct-lock',
-  text: `SELECT s.id, s.next_nonce, s.fence, s.state, unmined.in_flight, unmined.slots,
-      EXISTS (SELECT FROM gateway.operation WHERE network = $1 AND phase = 'accepted') OR EXISTS (${FIRST_OTHERS}) AS waiting,
-      (SELECT array_agg(q.n::int) FROM unnest($3::bytea[]) WITH ORDINALITY AS q(request_id, n)
-        WHERE (SELECT true FROM gateway.operation o WHERE o.network = $1 AND o.request_id = q.request_id LIMIT 1)) AS known
+/** How often a signer that others moved meanwhile is looked at anew. */
+const TRIES = 4;
+/** How long a signer counts as shared after others moved it. */
+const SHARED_MS = 1_000;
+
+// Each as a subquery of one row, which is looked up by an index: an EXISTS would be joined, by a plan made while the table was small.
+/** Whether acts go before any that come now for signer `s`. */
+const WAITING = `
+  (SELECT true FROM gateway.operation o WHERE o.network = s.network AND o.phase = 'accepted' LIMIT 1) IS NOT NULL
+  OR (SELECT true WHERE EXISTS (${FIRST_OTHERS})) IS NOT NULL`;
+/** Place of an act in array ${'`'}requestIds${'`'} whose key was used before, from 1; no row for none. */
+const knownAmong = (requestIds: string) => `
+  SELECT q.n::int FROM unnest(${requestIds}::bytea[]) WITH ORDINALITY AS q(request_id, n)
+  WHERE (SELECT true FROM gateway.operation o WHERE o.network = s.network AND o.request_id = q.request_id LIMIT 1)`;
+
+const LOOK: Statement = {
+  name: 'direct-look',
+  text: `SELECT s.id, s.next_nonce, s.fence, s.state, unmined.in_flight, unmined.slots, ${WAITING} AS waiting,
+      ARRAY(${knownAmong('$3')}) AS known
     FROM gateway.signer s, LATERAL (${UNMINED}) unmined
-    WHERE s.network = $1 AND s.address = $2 FOR UPDATE OF s`,
+    WHERE s.network = $1 AND s.address = $2`,
 };
 
+// One statement, and so one commit and one wait: nothing is stored unless the signer is where it is thought to be, free, and no key was
+// used before. The signer's row is locked first, as everywhere, and only then are rows made that others may be about to make too.
 const STORE: Statement = {
   name: 'direct-store',
-  text: `WITH stored AS (
-      INSERT INTO gateway.operation (${INSERTED_COLUMNS}, phase) SELECT *, 'signed' FROM unnest(${OPERATION_ARRAYS})
+  text: `WITH free AS MATERIALIZED (
+      SELECT s.id FROM (SELECT set_config('lock_timeout', '5s', true)) AS patience, gateway.signer s, LATERAL (${UNMINED}) unmined
+      WHERE s.id = $17 AND s.fence = $18 AND s.next_nonce = $19 AND s.state = 'active' AND NOT (${WAITING})
+        AND unmined.in_flight < $20 AND unmined.slots <= $21
+        AND (${knownAmong('$2')} LIMIT 1) IS NULL
+      FOR UPDATE OF s
+    ), stored AS (
+      INSERT INTO gateway.operation (${INSERTED_COLUMNS}, phase) SELECT act.*, 'signed' FROM free, unnest(${OPERATION_ARRAYS}) AS act
       ON CONFLICT (network, request_id) DO NOTHING RETURNING id, ordinal, request_id, network, created_at
     ), made AS (
-      INSERT INTO gateway.transaction (signer_id, nonce) SELECT $17, n FROM unnest($18::bigint[]) n RETURNING id, nonce
-    ), attempts AS (
+      INSERT INTO gateway.transaction (signer_id, nonce) SELECT id, $19 FROM free RETURNING id
+    ), attempt AS (
       INSERT INTO gateway.attempt (transaction_id, number, kind, raw, hash, gas_price)
-      SELECT made.id, 1, 'first', a.raw, a.hash, $21
-      FROM unnest($18::bigint[], $19::bytea[], $20::bytea[]) AS a(nonce, raw, hash) JOIN made USING (nonce)
+      SELECT id, 1, 'first', $22::bytea, $23::bytea, ${GAS_PRICE} FROM made
     ), rides AS (
       INSERT INTO gateway.transaction_operation (transaction_id, position, operation_ordinal)
-      SELECT made.id, r.position, stored.ordinal
-      FROM unnest($2::bytea[], $22::bigint[], $23::integer[]) AS r(request_id, nonce, position)
-        JOIN stored USING (request_id) JOIN made USING (nonce)
+      SELECT made.id, act.position - 1, stored.ordinal
+      FROM made, unnest($2::bytea[]) WITH ORDINALITY AS act(request_id, position) JOIN stored USING (request_id)
     ), moved AS (
-      UPDATE gateway.signer SET next_nonce = $24, fence = fence + 1
-      WHERE id = $17 AND fence = $25 AND next_nonce = $26 AND state = 'active' RETURNING 1
+      UPDATE gateway.signer s SET next_nonce = s.next_nonce + 1, fence = s.fence + 1 FROM free WHERE s.id = free.id RETURNING 1
+    ), whole AS (
+      -- Another took one of the keys between the look and the lock: the division fails, and the statement with it.
+      SELECT 1 / ((SELECT count(*) FROM stored) = cardinality($2::bytea[]) * (SELECT count(*) FROM moved))::int AS one
     )
-    SELECT stored.*, (SELECT count(*)::int FROM moved) AS moved FROM stored`,
+    SELECT whole.one, stored.* FROM whole LEFT JOIN stored ON true`,
 };
 
-/**
- * Steps 1 and 2 of the write path in one commit: stores acts together with the signed bytes that carry them. Nothing is gained by
- * accepting an act first when the signer is free to take it: it would be written twice. When something waits already the acts are
- * stored as accepted and take their place behind it.
- * @returns undefined when it can't be done so (somebody else was faster): the acts are to be accepted the usual way
- * @throws Error of the driver; after a lost connection it is unknown whether they were stored
- */
-export async function acceptAndSign(
-  dataSource: DataSource,
-  network: SubmissionNetwork,
-  signer: LocalSigner,
-  operations: readonly NamedOperation[],
-  failpoint: Failpoint,
-): Promise<Direct | Known | undefined> {
-  const requestIds = binaryArray(
-    'bytea',
-    operations.map(({ requestId }) => requestId),
-  );
-  try {
-    return await inTransaction(dataSource, async (query) => {
-      const [state] = await query<LockedSigner>(LOCK, [network.name, signer.address, requestIds]);
-      if (state === undefined) throw new Overtaken('the signer has no row');
-      if (state.known !== null) return { known: state.known.map((place) => place - 1) };
-      if (state.waiting || state.state !== 'active') return acceptOnly(operations, query, failpoint);
-      const limits = packLimits(network, state.in_flight, state.slots);
-      if (limits.maxTransactions === 0 || limits.maxSlots === 0) return { outcomes: [], attempts: [], full: true };
-      const { transactions, oversized } = pack(operations.map(packable), limits);
-      // One that fits into no transaction fails by its own row, which is for the signing of waiting acts to write.
-      if (oversized.length > 0) return acceptOnly(operations, query, failpoint);
-      if (transactions.length === 0) return { outcomes: [], attempts: [], full: true };
-      const signed = await signAndStore(query, network, signer, state, transactions);
-      failpoint('before-accept-commit');
-      failpoint('before-attempt-commit');
-      return signed;
-    });
-  } catch (error) {
-    if (error instanceof Overtaken) return undefined;
-    throw error;
-  }
-}
+/** SQLSTATE of the division above, and of a nonce or key that somebody else stored first. */
+const OVERTAKEN = ['22012', '23505'];
 
-async function acceptOnly(operations: readonly NamedOperation[], query: Query, failpoint: Failpoint): Promise<Direct> {
-  const outcomes = await insertOperations(operations, query);
-  failpoint('before-accept-commit');
-  return { outcomes, attempts: [], full: false };
+const FULL: Direct = { outcomes: [], attempts: [], full: true };
+
+/**
+ * Steps 1 and 2 of the write path in one commit, for one signer: stores acts together with the signed bytes that carry them. Nothing is
+ * gained by accepting an act first when the signer is free to take it: it would be written twice. When something waits already the
+ * acts are stored as accepted and take their place behind it.
+ */
+export class DirectSigning {
+  /** Where the signer was left here: spares the look at its row until others move it. */
+  #place: Place | undefined;
+  #sharedUntil = Number.NEGATIVE_INFINITY;
+
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly network: SubmissionNetwork,
+    private readonly signer: LocalSigner,
+    private readonly failpoint: Failpoint,
+  ) {}
+
+  /** Whether another process signed with this key a moment ago: what is made here may then be overtaken, and be made in vain. */
+  get shared(): boolean {
+    return performance.now() < this.#sharedUntil;
+  }
+
+  /**
+   * @returns undefined when it can't be done so (others were faster each time): the acts are to be accepted the usual way
+   * @throws Error of the driver; after a lost connection it is unknown whether they were stored
+   */
+  async acceptAndSign(operations: readonly NamedOperation[]): Promise<Direct | Known | undefined> {
+    if (this.#place !== undefined && !this.shared) {
+      const { acts } = this.#pack(operations, this.network.limits.maxPoolSlots);
+      const direct = acts && (await this.#store(acts, this.#place));
+      if (direct !== undefined) return direct;
+    }
+    return this.#lookAndStore(operations);
+  }
+
+  async #lookAndStore(operations: readonly NamedOperation[]): Promise<Direct | Known | undefined> {
+    const requestIds = binaryArray(
+      'bytea',
+      operations.map(({ requestId }) => requestId),
+    );
+    const query = pooled(this.dataSource);
+    for (let tries = 0; tries < TRIES; tries += 1) {
+      const [look] = await query<Look>(LOOK, [this.network.name, this.signer.address, requestIds]);
+      if (look === undefined) return undefined;
+      if (look.known.length > 0) return { known: look.known.map((place) => place - 1) };
+      if (look.waiting || look.state !== 'active') return this.#acceptOnly(operations, query);
+      const { maxTransactions, maxSlots } = packLimits(this.network, look.in_flight, look.slots);
+      const { acts, oversized } = this.#pack(operations, maxSlots);
+      // One that fits into no transaction fails by its own row, which is for the signing of waiting acts to write.
+      if (oversized) return this.#acceptOnly(operations, query);
+      if (maxTransactions === 0 || acts === undefined) return FULL;
+      if (this.#place !== undefined && this.#place.fence !== look.fence)
+        this.#sharedUntil = performance.now() + SHARED_MS;
+      const direct = await this.#store(acts, look);
+      if (direct !== undefined) return direct;
+    }
+    return undefined;
+  }
+
+  /** The leading acts that one transaction carries. */
+  #pack(operations: readonly NamedOperation[], maxSlots: number) {
+    const limits = { ...packLimits(this.network, 0, 0), maxTransactions: 1, maxSlots };
+    const { transactions, oversized } = pack(operations.map(packable), limits);
+    return { acts: oversized.length === 0 ? transactions[0] : undefined, oversized: oversized.length > 0 };
+  }
+
+  async #acceptOnly(operations: readonly NamedOperation[], query: Query): Promise<Direct> {
+    this.failpoint('before-accept-commit');
+    return { outcomes: await insertOperations(operations, query), attempts: [], full: false };
+  }
+
+  /** @returns undefined when the signer, or one of the keys, is not as thought: nothing was stored */
+  async #store(acts: readonly Fresh[], place: Place): Promise<Direct | undefined> {
+    const { network, signer, failpoint } = this;
+    const attempt = sign(network, signer, BigInt(place.next_nonce), acts);
+    const slots = slotsOf(attempt.raw.length);
+    failpoint('before-accept-commit');
+    failpoint('before-attempt-commit');
+    let rows: InsertedRow[];
+    try {
+      rows = await rowsOf<InsertedRow>(this.dataSource, STORE, [
+        ...operationArrays(acts),
+        ...[place.id, place.fence, place.next_nonce],
+        ...[network.limits.maxInFlight, network.limits.maxPoolSlots - slots, attempt.raw, attempt.hash],
+      ]);
+    } catch (error) {
+      if (OVERTAKEN.includes((error as { code?: string }).code ?? '')) return undefined;
+      throw error;
+    }
+    const byId = new Map(rows.map((row) => [row.id, row]));
+    if (!byId.has(acts[0]!.id)) return undefined;
+    const after = (count: string) => String(BigInt(count) + 1n);
+    this.#place = { id: place.id, fence: after(place.fence), next_nonce: after(place.next_nonce) };
+    const outcomes = acts.map((operation): Accepted => {
+      return { operation: acceptedRow(operation, byId.get(operation.id)!, 'signed'), replayed: false };
+    });
+    return { outcomes, attempts: [attempt], full: false };
+  }
 }
 
 interface Fresh extends NamedOperation {
@@ -129,50 +208,4 @@ interface Fresh extends NamedOperation {
 
 function packable(operation: NamedOperation): Fresh {
   return { ...operation, batchLimit: null };
-}
-
-async function signAndStore(
-  query: Query,
-  network: SubmissionNetwork,
-  signer: LocalSigner,
-  state: SignerState,
-  transactions: readonly Fresh[][],
-): Promise<Direct> {
-  const first = BigInt(state.next_nonce);
-  const nonces = transactions.map((_, index) => first + BigInt(index));
-  const attempts = transactions.map((acts, index) => sign(network, signer, nonces[index]!, acts));
-  const operations = transactions.flat();
-  const rows = await query<InsertedRow & { moved: number }>(STORE, [
-    ...operationArrays(operations),
-    state.id,
-    binaryArray('int8', nonces),
-    binaryArray(
-      'bytea',
-      attempts.map(({ raw }) => raw),
-    ),
-    binaryArray(
-      'bytea',
-      attempts.map(({ hash }) => hash),
-    ),
-    String(GAS_PRICE),
-    binaryArray(
-      'int8',
-      transactions.flatMap((acts, index) => acts.map(() => nonces[index]!)),
-    ),
-    binaryArray(
-      'int4',
-      transactions.flatMap((acts) => acts.map((_, position) => position)),
-    ),
-    String(first + BigInt(attempts.length)),
-    state.fence,
-    state.next_nonce,
-  ]);
-  if (rows.length !== operations.length || rows[0]?.moved !== 1) throw new Overtaken('a key was used before');
-  const byId = new Map(rows.map((row) => [row.id, row]));
-  const outcomes = operations.map((operation): Accepted => {
-    const row = byId.get(operation.id);
-    if (row === undefined) throw new Overtaken('another act of the same key was stored');
-    return { operation: acceptedRow(operation, row, 'signed'), replayed: false };
-  });
-  return { outcomes, attempts, full: false };
 }

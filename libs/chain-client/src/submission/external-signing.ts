@@ -19,10 +19,10 @@ import {
 import type { Failpoint } from './failpoint.js';
 import { pack } from './packing.js';
 import {
-  type Attempt,
   failOversized,
   lookOut,
   nothing,
+  type Outgoing,
   type Outlook,
   type SignerState,
   type SignResult,
@@ -157,15 +157,15 @@ export class ExternalSigning {
     const outcomes = await Promise.allSettled(assigned.map(async ({ unsigned }) => signer.sign(unsigned))).finally(() =>
       clearInterval(alive),
     );
-    const signed: { transactionId: string; attempt: Attempt; acts: number }[] = [];
+    const signed: { transactionId: string; attempt: Outgoing; acts: number }[] = [];
     let failure: unknown;
     for (const [index, outcome] of outcomes.entries()) {
       if (outcome.status === 'rejected') {
         failure = outcome.reason;
         break;
       }
-      const { transactionId, acts } = assigned[index]!;
-      signed.push({ transactionId, acts, attempt: outcome.value });
+      const { transactionId, acts, unsigned } = assigned[index]!;
+      signed.push({ transactionId, acts, attempt: { ...outcome.value, nonce: unsigned.nonce } });
     }
     const trouble = failure === undefined ? undefined : reasonOf(failure);
     if (signed.length > 0) {

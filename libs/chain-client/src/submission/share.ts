@@ -32,12 +32,12 @@ export async function lockShare(query: Query, network: string): Promise<void> {
 }
 
 /**
- * For signer `s` on network $1: transactions out with another signer (whose records' acts may have to wait for it), and its own that
+ * For signer `s`: transactions out with another signer (whose records' acts may have to wait for it), and its own that
  * are assigned and have no bytes yet. While there are any, acts are accepted first and taken with care.
  */
 export const FIRST_OTHERS = `
   SELECT FROM gateway.signer o JOIN gateway.transaction t ON t.signer_id = o.id AND t.state IN ('assigned', 'signed', 'submitted')
-  WHERE o.network = $1 AND (o.id <> s.id OR t.state = 'assigned')`;
+  WHERE o.network = s.network AND (o.id <> s.id OR t.state = 'assigned')`;
 
 export function keyOfRecord(recordId: Buffer): string {
   return recordId.toString('latin1');

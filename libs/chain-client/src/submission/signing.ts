@@ -16,9 +16,14 @@ export interface Attempt {
   raw: Buffer;
 }
 
+/** Bytes that are to be sent. */
+export interface Outgoing extends Attempt {
+  nonce: bigint;
+}
+
 export interface SignResult {
   /** In nonce order; already committed. */
-  attempts: Attempt[];
+  attempts: Outgoing[];
   /** Acts those carry. */
   acts: number;
   /** True when acts may still be waiting and there is room for them. */
@@ -64,12 +69,12 @@ export interface SignerState {
 const MAX_ACTS = 1_000;
 export const GAS_PRICE = 0n;
 
-/** Transactions of signer `s` on network $1 that are in no block yet, and the slots of the node's pool they take. */
+/** Transactions of signer `s` that are in no block yet, and the slots of the node's pool they take. */
 export const UNMINED = `
   SELECT count(*)::int AS in_flight, coalesce(sum(ceil(length(a.raw)::numeric / ${SLOT_BYTES})), 0)::int AS slots
   FROM gateway.transaction t JOIN gateway.attempt a ON a.transaction_id = t.id AND a.number = 1
   WHERE t.signer_id = s.id AND t.state IN ('signed', 'submitted') AND NOT EXISTS (
-    SELECT FROM gateway.attempt b JOIN mirror.inclusion i ON i.network = $1 AND i.transaction_hash = b.hash
+    SELECT FROM gateway.attempt b JOIN mirror.inclusion i ON i.network = s.network AND i.transaction_hash = b.hash
     WHERE b.transaction_id = t.id)`;
 
 /**
@@ -173,8 +178,8 @@ export function sign(
   signer: LocalSigner,
   nonce: bigint,
   acts: readonly Signable[],
-): Attempt {
-  return signer.sign(unsignedTransaction(network, nonce, acts));
+): Outgoing {
+  return { ...signer.sign(unsignedTransaction(network, nonce, acts)), nonce };
 }
 
 /** What carries `acts` under `nonce`, as it is to be signed. */

@@ -5,7 +5,7 @@ import { connectRpc } from '../rpc/transport.js';
 import type { PackLimits } from './packing.js';
 
 export interface SubmissionLimits {
-  /** Transactions of one signer that are in no block yet, at most: while they are out, what arrives gathers into larger batches. */
+  /** Transactions of one signer that are stored and in no block yet, at most. */
   maxInFlight: number;
   /** Slots of 32 kB those may take in the node's pool. */
   maxPoolSlots: number;
@@ -16,7 +16,7 @@ export interface SubmissionLimits {
 }
 
 export const defaultLimits: SubmissionLimits = {
-  maxInFlight: 2,
+  maxInFlight: 8,
   maxPoolSlots: 64,
   maxBytes: 120_000,
   resendAfterMs: 3_000,

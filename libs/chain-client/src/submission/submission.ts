@@ -145,6 +145,7 @@ export function createSubmission(settings: SubmissionSettings): Submission {
       depth.start();
       if (!works) return;
       for (const network of signing) await registerSigners(dataSource, network);
+      worker.start();
       doorbell.answer((network) => worker.drain(network));
       // Normally done in a moment. A node that doesn't answer must not keep acts from being accepted.
       await Promise.race([sweeper.sweep(true), sleep(FIRST_SWEEP_MS, undefined, { ref: false })]);

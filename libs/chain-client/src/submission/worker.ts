@@ -1,13 +1,14 @@
 import type { DataSource } from 'typeorm';
 import type { Logger } from '../../../platform/src/logger.js';
 import { broadcast } from './broadcast.js';
-import { acceptAndSign } from './direct.js';
+import { type Direct, DirectSigning, type Known } from './direct.js';
 import { ExternalSigning } from './external-signing.js';
 import type { Failpoint } from './failpoint.js';
+import { followHeads } from './gate.js';
 import { type Held, Line, MOST_HELD } from './line.js';
 import type { NamedOperation } from './operation.insert.js';
 import type { Accepted } from './operation.types.js';
-import { type Attempt, type SignResult, signWaiting } from './signing.js';
+import { type Outgoing, type SignResult, signWaiting } from './signing.js';
 import type { SubmissionNetwork } from './submission.network.js';
 
 export interface WorkerOptions {
@@ -26,8 +27,12 @@ export interface WorkerStats {
   acts: number;
 }
 
-/** Acts taken into one commit: five full transactions. */
-const MOST_AT_ONCE = 1_000;
+/**
+ * Of the held ones, as many are taken into one transaction; a volley is about as large. With more the whole crowd of clients moves as one
+ * wave, and node and gateway wait for each other by turns.
+ */
+const PORTION = 96;
+const VOLLEY_BYTES = 32 * 1024;
 
 /**
  * Signs and sends what waits, one signer at a time each. A worker drains until nothing waits, so that a ring during a run is never
@@ -37,11 +42,26 @@ export class SubmissionWorker {
   readonly stats: WorkerStats = { transactions: 0, acts: 0 };
   private readonly external: ExternalSigning;
   private readonly lines: Line[];
+  private readonly unwatch: (() => Promise<void>)[] = [];
   private stopping = false;
 
   constructor(private readonly options: WorkerOptions) {
     this.external = new ExternalSigning(options);
-    this.lines = options.networks.flatMap((network) => network.signers.map((signer) => new Line(network, signer)));
+    const { networks, dataSource, failpoint } = options;
+    this.lines = networks.flatMap((network) =>
+      network.signers.map((signer) => {
+        const direct = signer.remote ? undefined : new DirectSigning(dataSource, network, signer, failpoint);
+        return new Line(network, signer, direct);
+      }),
+    );
+  }
+
+  /** Follows the heads of the networks, which pace what is sent. */
+  start(): void {
+    for (const network of this.options.networks) {
+      const gates = this.linesOf(network.name).map(({ signer: { address }, gate }) => ({ address, gate }));
+      this.unwatch.push(followHeads(network, gates, this.options.logger));
+    }
   }
 
   /** Something may be waiting on this network. Returns at once; see `drain`. */
@@ -56,11 +76,11 @@ export class SubmissionWorker {
    */
   offer(operation: NamedOperation): Promise<Accepted> | undefined {
     const [line, other] = this.linesOf(operation.network);
-    if (line === undefined || other !== undefined || line.signer.remote || this.stopping) return undefined;
+    if (line === undefined || other !== undefined || line.direct === undefined || this.stopping) return undefined;
     if (line.stalled || line.held >= MOST_HELD || !mayAssign(line)) return undefined;
     return new Promise((resolve, reject) => {
-      line.hold({ operation, resolve, reject });
-      this.start(line);
+      line.hold({ operation, since: performance.now(), resolve, reject });
+      this.startHeld(line);
     });
   }
 
@@ -71,7 +91,7 @@ export class SubmissionWorker {
 
   /** Blocks were mined: goes on if acts were waiting for that. */
   mined(network: string): void {
-    for (const line of this.linesOf(network)) if (line.onMined()) this.start(line);
+    for (const line of this.linesOf(network)) if (line.onMined()) this.run(line);
   }
 
   /** True while this process is at work on the network, and will therefore find what was committed before now. */
@@ -83,9 +103,10 @@ export class SubmissionWorker {
   /** Resolves when nothing that can be sent now is left waiting. Never rejects. */
   async drain(network: string): Promise<void> {
     await Promise.all(
-      this.linesOf(network).map((line) => {
+      this.linesOf(network).map(async (line) => {
         line.again = true;
-        return this.start(line);
+        await this.run(line);
+        await line.sending;
       }),
     );
   }
@@ -94,54 +115,67 @@ export class SubmissionWorker {
   async stop(): Promise<void> {
     this.stopping = true;
     await Promise.all(this.lines.map((line) => line.running));
-    for (const line of this.lines) this.acceptInstead(line.take(MOST_HELD + MOST_AT_ONCE));
+    await Promise.all(this.lines.map((line) => line.sending));
+    await Promise.all(this.unwatch.splice(0).map((end) => end()));
+    for (const line of this.lines) this.acceptInstead(line.take());
   }
 
   private linesOf(network: string): Line[] {
     return this.lines.filter((line) => line.network.name === network);
   }
 
-  private start(line: Line): Promise<void> {
+  /** Goes on with what is held, now or when it has waited long enough for more. */
+  private startHeld(line: Line): void {
+    if (line.running !== undefined) return;
+    if (line.wanted) void this.run(line);
+    else line.watchForMore(() => this.startHeld(line));
+  }
+
+  private run(line: Line): Promise<void> {
     line.running ??= this.loop(line);
     return line.running;
   }
 
   private async loop(line: Line): Promise<void> {
     const { logger } = this.options;
+    let goesOn = false;
     // Not in the caller's turn: `running` must hold this run before the run can end.
     await Promise.resolve();
     try {
-      // The inner run waits for its last send; what was rung meanwhile is looked for in another one.
-      while (line.wanted && !this.stopping && mayAssign(line)) await this.signAndSend(line);
+      while (line.wanted && !this.stopping && mayAssign(line)) {
+        const attempts = line.again ? await this.signWaiting(line) : await this.signHeld(line);
+        if (attempts.length === 0) continue;
+        this.options.failpoint('after-attempt-commit');
+        this.stats.transactions += attempts.length;
+        line.outgoing.push(...attempts);
+        line.sending ??= this.sendAll(line);
+      }
+      goesOn = !this.stopping && mayAssign(line);
     } catch (error) {
       logger.error({ err: error, network: line.network.name }, 'Signing failed; the sweeper tries again.');
     } finally {
       // In the same turn as the last look: a ring after it starts a new run.
       line.running = undefined;
       if (line.full) line.watchForStall((held) => this.acceptInstead(held));
-      else this.acceptInstead(line.take(MOST_AT_ONCE + MOST_HELD));
+      else if (goesOn) this.startHeld(line);
+      else this.acceptInstead(line.take());
     }
   }
 
-  private async signAndSend(line: Line): Promise<void> {
-    let sending: Promise<void> = Promise.resolve();
-    try {
-      while (line.wanted && !this.stopping) {
-        const attempts = line.again ? await this.signWaiting(line) : await this.signHeld(line);
-        if (attempts.length === 0) continue;
-        this.options.failpoint('after-attempt-commit');
-        this.stats.transactions += attempts.length;
-        // The next batch is signed while this one travels; one batch at a time, so that nonces arrive in order.
-        await sending;
-        sending = this.send(line, attempts);
-      }
-    } finally {
-      await sending;
+  /** Step 3, one volley after another, so that nonces arrive in order; the next acts are signed meanwhile. */
+  private async sendAll(line: Line): Promise<void> {
+    while (line.outgoing.length > 0) {
+      await line.gate.turn(line.outgoing[0]!.nonce);
+      const volley = line.outgoing.splice(0, volleyOf(line.outgoing));
+      this.startHeld(line);
+      await this.send(line, volley);
     }
+    // In the same turn as the last look.
+    line.sending = undefined;
   }
 
   /** Step 2 for acts in the table. */
-  private async signWaiting(line: Line): Promise<Attempt[]> {
+  private async signWaiting(line: Line): Promise<Outgoing[]> {
     line.again = false;
     const { mined } = line;
     const { attempts, acts, more, blocked } = await this.sign(line);
@@ -160,18 +194,17 @@ export class SubmissionWorker {
   }
 
   /** Steps 1 and 2 for the acts held. */
-  private async signHeld(line: Line): Promise<Attempt[]> {
-    const { dataSource, failpoint } = this.options;
+  private async signHeld(line: Line): Promise<Outgoing[]> {
+    const { failpoint } = this.options;
     const { mined } = line;
-    const group = line.take(MOST_AT_ONCE);
-    if (line.signer.remote) {
+    const group = line.take(PORTION);
+    if (line.direct === undefined) {
       this.acceptInstead(group);
       return [];
     }
-    let direct: Awaited<ReturnType<typeof acceptAndSign>>;
+    let direct: Direct | Known | undefined;
     try {
-      const operations = group.map(({ operation }) => operation);
-      direct = await acceptAndSign(dataSource, line.network, line.signer, operations, failpoint);
+      direct = await line.direct.acceptAndSign(group.map(({ operation }) => operation));
     } catch (error) {
       // Refused by the database: each is tried alone. Else it is unknown what happened, and only a retry of the key can tell.
       if (isRefusal(error)) this.acceptInstead(group);
@@ -188,15 +221,14 @@ export class SubmissionWorker {
       line.putBack(group.filter((_, place) => !known.has(place)));
       return [];
     }
-    const { outcomes, attempts } = direct;
+    const { outcomes, attempts, full } = direct;
     if (outcomes.length > 0) failpoint('after-accept-commit');
     for (const [index, outcome] of outcomes.entries()) {
       if (outcome instanceof Error) group[index]!.reject(outcome);
       else group[index]!.resolve(outcome);
     }
-    const left = group.slice(outcomes.length);
-    line.putBack(left);
-    line.full = left.length > 0 && line.mined === mined;
+    line.putBack(group.slice(outcomes.length));
+    line.full = full && line.mined === mined;
     // Accepted only: they wait in the table now, behind those that were there.
     if (outcomes.length > 0 && attempts.length === 0) line.again = true;
     if (attempts.length > 0) this.stats.acts += outcomes.length;
@@ -207,7 +239,7 @@ export class SubmissionWorker {
     for (const { operation, resolve } of held) resolve(this.options.accept(operation));
   }
 
-  private async send(line: Line, attempts: readonly Attempt[]): Promise<void> {
+  private async send(line: Line, attempts: readonly Outgoing[]): Promise<void> {
     const { dataSource, logger, failpoint } = this.options;
     try {
       await broadcast(dataSource, line.network, line.signer, attempts, logger, failpoint);
@@ -228,4 +260,14 @@ function mayAssign({ network }: Line): boolean {
 function isRefusal(error: unknown): boolean {
   const { code } = error as { code?: unknown };
   return typeof code === 'string' && /^(22|23|40|55)...$/.test(code);
+}
+
+/** How many of what is stored leave together. */
+function volleyOf(outgoing: readonly Outgoing[]): number {
+  let bytes = 0;
+  const beyond = outgoing.findIndex(({ raw }) => {
+    bytes += raw.length;
+    return bytes > VOLLEY_BYTES;
+  });
+  return beyond === -1 ? outgoing.length : Math.max(1, beyond);
 }
