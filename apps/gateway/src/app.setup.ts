@@ -3,10 +3,12 @@ import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { SwaggerModule } from '@nestjs/swagger';
 import type { FastifyInstance } from 'fastify';
+import type { Submission } from '../../../libs/chain-client/src/submission/submission.js';
 import { type Logger, nestLogger } from '../../../libs/platform/src/logger.js';
 import { ProblemFilter } from '../../../libs/platform/src/problem.filter.js';
 import { appModule } from './app.module.js';
 import { Authenticator } from './auth/authenticator.js';
+import { SUBMISSION } from './core.tokens.js';
 import type { GatewayEnv } from './gateway.env.js';
 import { type Edge, installEdge, serverOptions } from './http/edge.js';
 import { InputPipe } from './http/input.pipe.js';
@@ -32,6 +34,7 @@ export async function createGateway(env: GatewayEnv, logger: Logger): Promise<Ga
   const instance = adapter.getInstance() as unknown as FastifyInstance;
   const authenticator = app.get(Authenticator);
   const metrics = app.get(Metrics);
+  const submission = app.get<Submission>(SUBMISSION);
   await instance.register(helmet, {
     contentSecurityPolicy: {
       useDefaults: false,
@@ -54,6 +57,7 @@ export async function createGateway(env: GatewayEnv, logger: Logger): Promise<Ga
     contentLimit: env.CONTENT_LIMIT_BYTES,
     authenticate: (request, reply) => authenticator.authenticate(request, reply),
     isKnown: (request) => authenticator.isKnown(request),
+    crowded: () => submission.networks.some(({ name }) => submission.crowded(name)),
     observe: (route, method, status, seconds) => metrics.observeRequest(route, method, status, seconds),
   });
   installBodyParser(instance);

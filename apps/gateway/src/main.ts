@@ -30,7 +30,8 @@ async function main(): Promise<void> {
   process.once('SIGTERM', () => void stop('SIGTERM'));
   process.once('SIGINT', () => void stop('SIGINT'));
 
-  await app.listen(env.PORT, env.HOST);
+  // A crowd that connects at once waits here, where the system's own limit allows for it, and isn't turned away unheard.
+  await app.listen({ host: env.HOST, port: env.PORT, backlog: 4_096 });
   logger.info({ host: env.HOST, port: env.PORT, hospital: env.HOSPITAL_SLUG }, 'ready');
 }
 

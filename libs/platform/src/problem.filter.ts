@@ -96,7 +96,8 @@ export class ProblemFilter implements ExceptionFilter {
     const request = http.getRequest<{ id?: string }>();
     const reply = http.getResponse<Reply>();
     const problem = toProblem(thrown);
-    if (problem.status >= 500) {
+    // A full queue is told by its metric: at thousands a second lines would be a load of their own.
+    if (problem.status >= 500 && problem.code !== 'QUEUE_FULL') {
       const level = problem.code === 'INTERNAL' ? 'error' : 'warn';
       this.logger[level]({ err: problem.options.cause ?? problem, code: problem.code }, 'request failed');
     }

@@ -1,8 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import type { Submission } from '../../../../libs/chain-client/src/submission/submission.js';
 import { fromHex } from '../../../../libs/platform/src/bytes.js';
 import { type TestGateway, testGateway } from '../../../../test/stack/gateway.js';
+import { SUBMISSION } from '../core.tokens.js';
 
 interface Operation {
   id: string;
@@ -260,6 +262,25 @@ describe('an operation', () => {
 });
 
 describe('a full queue', () => {
+  it('refuses acts, and only acts, before it looks at them while more are held than a second carries', async () => {
+    const submission = gateway.app.get<Submission>(SUBMISSION);
+    const crowded = vi.spyOn(submission, 'crowded').mockReturnValue(true);
+    try {
+      // Without a token: nothing is looked at.
+      const refused = await fetch(`${gateway.url}/v1/admin/actors`, { method: 'POST' });
+      expect(refused.status).toBe(503);
+      expect(refused.headers.get('retry-after')).toBe('1');
+      expect(await refused.json()).toMatchObject({
+        code: 'QUEUE_FULL',
+        requestId: refused.headers.get('x-request-id'),
+      });
+      expect((await fetch(`${gateway.url}/v1/operations`)).status).toBe(401);
+      expect((await fetch(`${gateway.url}/v1/auth/token`, { method: 'POST' })).status).not.toBe(503);
+    } finally {
+      crowded.mockRestore();
+    }
+  });
+
   it('refuses new acts before anything is stored, and still knows the old ones', async () => {
     const small = await testGateway({ env: { QUEUE_DEPTH_LIMIT: '2', WORKER: 'off' } });
     try {
