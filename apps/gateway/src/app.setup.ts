@@ -14,6 +14,7 @@ import { type Edge, installEdge, serverOptions } from './http/edge.js';
 import { InputPipe } from './http/input.pipe.js';
 import { installBodyParser } from './http/json-body.js';
 import { buildDocument } from './http/openapi.js';
+import { shedActs } from './http/shedding.js';
 import { Metrics } from './management/metrics.js';
 
 export interface Gateway {
@@ -57,7 +58,6 @@ export async function createGateway(env: GatewayEnv, logger: Logger): Promise<Ga
     contentLimit: env.CONTENT_LIMIT_BYTES,
     authenticate: (request, reply) => authenticator.authenticate(request, reply),
     isKnown: (request) => authenticator.isKnown(request),
-    crowded: () => submission.networks.some(({ name }) => submission.crowded(name)),
     observe: (route, method, status, seconds) => metrics.observeRequest(route, method, status, seconds),
   });
   installBodyParser(instance);
@@ -70,5 +70,9 @@ export async function createGateway(env: GatewayEnv, logger: Logger): Promise<Ga
   });
   await app.init();
   await instance.ready();
+  shedActs(instance.server, {
+    crowded: () => submission.networks.some(({ name }) => submission.crowded(name)),
+    onRefused: () => metrics.observeRequest('refused before its route', 'POST', 503, 0),
+  });
   return { app, edge };
 }

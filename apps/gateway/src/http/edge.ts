@@ -49,8 +49,6 @@ export function serverOptions(logger: Logger, trustedProxies?: string[]): Fastif
   };
 }
 
-const TOO_MANY = new ProblemError('QUEUE_FULL', { retryAfter: 1 });
-
 /** What isn't HTTP never becomes a request: answered on the socket. */
 export function answerBrokenRequest(error: Error & { code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy(error);
@@ -85,13 +83,11 @@ export interface EdgeSettings {
   authenticate(request: FastifyRequest, reply: FastifyReply): Promise<void>;
   /** Whether the request's token was found good before. */
   isKnown?(request: FastifyRequest): boolean;
-  /** Whether more acts wait than are carried in a second or so: further ones are refused while that costs least. */
-  crowded?(): boolean;
   observe?(route: string, method: string, status: number, seconds: number): void;
 }
 
 /**
- * Everything that happens to a request before its body is read, in this order: id and context, shutdown, path and method, Accept, load,
+ * Everything that happens to a request before its body is read, in this order: id and context, shutdown, path and method, Accept,
  * authentication and role, rate, body type. To be installed before the routes.
  */
 export function installEdge(instance: FastifyInstance, settings: EdgeSettings): Edge {
@@ -107,7 +103,7 @@ export function installEdge(instance: FastifyInstance, settings: EdgeSettings): 
     requestContext.run({ requestId: request.id, ...(traceparent ? { traceparent } : {}) }, done);
   });
 
-  instance.addHook('onRequest', (request, reply, done) => {
+  instance.addHook('onRequest', (request, _reply, done) => {
     if (stopping) return done(new ProblemError('SHUTTING_DOWN', { headers: { connection: 'close' } }));
     const [path = ''] = request.url.split('?');
     if (/%00/.test(request.url))
@@ -119,14 +115,6 @@ export function installEdge(instance: FastifyInstance, settings: EdgeSettings): 
     }
     if (!accepts(request.headers.accept, request.routeOptions.config.produces ?? [])) {
       return done(new ProblemError('NOT_ACCEPTABLE'));
-    }
-    if (request.routeOptions.config.act && settings.crowded?.()) {
-      // Not thrown: at thousands a second, a stack and a line of log each are what the acts under way would lack.
-      return void reply
-        .code(TOO_MANY.status)
-        .headers(TOO_MANY.headers)
-        .type('application/problem+json')
-        .send(JSON.stringify(problemDocument(TOO_MANY, request.id)));
     }
     done();
   });

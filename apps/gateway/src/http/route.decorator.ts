@@ -47,8 +47,6 @@ export interface RouteOptions {
 /** What the hooks of app.setup.ts read of a route. */
 export interface RouteAccess {
   roles?: readonly RoleName[] | 'any' | 'public';
-  /** Asks for an act on the ledger. */
-  act?: boolean;
   bodyLimit?: number;
   rawBody?: readonly string[];
   produces?: readonly string[];
@@ -77,7 +75,6 @@ export function Route(options: RouteOptions): MethodDecorator {
   const { act, roles } = options;
   const access: RouteAccess = {
     roles,
-    act: act !== undefined,
     ...(options.bodyLimit === undefined ? {} : { bodyLimit: options.bodyLimit }),
     ...(options.rawBody ? { rawBody: options.rawBody } : {}),
     ...(options.produces ? { produces: options.produces } : {}),
