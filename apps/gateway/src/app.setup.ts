@@ -1,4 +1,3 @@
-import helmet from '@fastify/helmet';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { SwaggerModule } from '@nestjs/swagger';
@@ -36,22 +35,6 @@ export async function createGateway(env: GatewayEnv, logger: Logger): Promise<Ga
   const authenticator = app.get(Authenticator);
   const metrics = app.get(Metrics);
   const submission = app.get<Submission>(SUBMISSION);
-  await instance.register(helmet, {
-    contentSecurityPolicy: {
-      useDefaults: false,
-      directives: {
-        defaultSrc: ["'none'"],
-        // Swagger UI comes from here alone, and calls this API alone.
-        scriptSrc: ["'self'"],
-        styleSrc: ["'self'", "'unsafe-inline'"],
-        imgSrc: ["'self'", 'data:'],
-        connectSrc: ["'self'"],
-        baseUri: ["'none'"],
-        formAction: ["'none'"],
-        frameAncestors: ["'none'"],
-      },
-    },
-  });
   const edge = installEdge(instance, {
     logger,
     ratePerMinute: env.RATE_LIMIT_PER_MINUTE,

@@ -14,6 +14,7 @@ import { requestContext, requestIdOf, traceparentOf } from '../../../../libs/pla
 import { accepts, takes } from './negotiation.js';
 import { RateLimiter } from './rate-limiter.js';
 import { RouteTable } from './route-table.js';
+import { securityHeaders } from './security-headers.js';
 
 const BODY_LIMIT = 100_000;
 /** Failed authentications an address may cause in a minute before it is told to wait. */
@@ -97,8 +98,9 @@ export function installEdge(instance: FastifyInstance, settings: EdgeSettings): 
   const underWay = new Set<FastifyRequest>();
   let stopping = false;
 
+  const sameEachTime = { ...securityHeaders(), 'cache-control': 'no-store' };
   instance.addHook('onRequest', (request, reply, done) => {
-    reply.headers({ 'x-request-id': request.id, 'cache-control': 'no-store' });
+    reply.headers(sameEachTime).header('x-request-id', request.id);
     const traceparent = traceparentOf(request.headers.traceparent);
     requestContext.run({ requestId: request.id, ...(traceparent ? { traceparent } : {}) }, done);
   });
