@@ -99,6 +99,12 @@ describe('a token', () => {
     expect(await refusal(await sign(claims(), { alg: 'EdDSA', kid: 'e' }, edwards))).toBe('accepted');
   });
 
+  it('is taken by a gateway whose clock is a minute behind the issuer’s, and by none further behind', async () => {
+    const { subject } = await verifier().verify(await sign(claims({ iat: NOW + 60 })));
+    expect(subject).toBe(claims().sub);
+    await expect(verifier().verify(await sign(claims({ iat: NOW + 61 })))).rejects.toThrow('future');
+  });
+
   it('is remembered, but not beyond its time', async () => {
     const token = await sign(claims());
     const one = verifier();

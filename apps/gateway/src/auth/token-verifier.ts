@@ -10,6 +10,8 @@ const CACHED_TOKENS = 20_000;
 const LONGEST_LIFETIME_SECONDS = 3_600;
 /** Clocks of issuer and gateway may differ by this much. */
 const TOLERANCE_SECONDS = 5;
+/** A token may be issued so far ahead of this gateway's clock, which may have fallen behind: nothing is gained by a token from the future. */
+const AHEAD_SECONDS = 60;
 const LONGEST_TOKEN = 8_192;
 /** Header members that let a token bring or point to its own key. */
 const forbiddenHeaders = ['jku', 'x5u', 'jwk', 'x5c', 'crit'];
@@ -104,7 +106,7 @@ export class TokenVerifier {
       throw invalidToken(`These claims are missing or wrong: ${names}.`);
     }
     const { iat, exp, sub, client_id: clientId, hospital, roles, acr } = claims.data;
-    if (iat > this.now() + TOLERANCE_SECONDS) throw invalidToken('The token was issued in the future.');
+    if (iat > this.now() + AHEAD_SECONDS) throw invalidToken('The token was issued in the future.');
     if (exp - iat > LONGEST_LIFETIME_SECONDS) throw invalidToken('The token lives longer than one hour.');
     if (hospital !== entry.hospital) throw invalidToken('The issuer may not speak for this hospital.');
     if (hospital !== this.settings.hospital) throw invalidToken('The token is for another hospital.');
