@@ -43,7 +43,7 @@ const NOTE_SENT = {
 };
 
 /**
- * Step 3: hands stored bytes to the node, in nonce order, and records its answers. Whatever those are, the bytes stay what they
+ * Step 3: hands stored bytes to the node, in the order given, and records its answers. Whatever those are, the bytes stay what they
  * are; only a transaction the node will never take stops its signer, as everything behind it would wait for ever.
  */
 export async function broadcast(
@@ -54,8 +54,7 @@ export async function broadcast(
   logger: Logger,
   failpoint: Failpoint,
 ): Promise<void> {
-  // The last first: each waits in the pool for the one before it, and the first brings all of them into one block.
-  const outcomes = (await network.reader.sendRaw(attempts.map(({ raw }) => raw).reverse())).reverse();
+  const outcomes = await network.reader.sendRaw(attempts.map(({ raw }) => raw));
   failpoint('after-send');
   const verdicts = outcomes.map(verdictOf);
   const answers = outcomes.map(({ error }) => (error === undefined ? null : error.message.slice(0, 200)));

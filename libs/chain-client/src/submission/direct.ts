@@ -124,6 +124,11 @@ export class DirectSigning {
     return performance.now() < this.#sharedUntil;
   }
 
+  /** The signer was moved here by other means. */
+  forget(): void {
+    this.#place = undefined;
+  }
+
   /**
    * @returns undefined when it can't be done so (others were faster each time): the acts are to be accepted the usual way
    * @throws Error of the driver; after a lost connection it is unknown whether they were stored
@@ -146,6 +151,9 @@ export class DirectSigning {
     for (let tries = 0; tries < TRIES; tries += 1) {
       const [look] = await query<Look>(LOOK, [this.network.name, this.signer.address, requestIds]);
       if (look === undefined) return undefined;
+      if (this.#place !== undefined && this.#place.fence !== look.fence)
+        this.#sharedUntil = performance.now() + SHARED_MS;
+      this.#place = look.waiting || look.state !== 'active' ? undefined : look;
       if (look.known.length > 0) return { known: look.known.map((place) => place - 1) };
       if (look.waiting || look.state !== 'active') return this.#acceptOnly(operations, query);
       const { maxTransactions, maxSlots } = packLimits(this.network, look.in_flight, look.slots);
@@ -153,8 +161,6 @@ export class DirectSigning {
       // One that fits into no transaction fails by its own row, which is for the signing of waiting acts to write.
       if (oversized) return this.#acceptOnly(operations, query);
       if (maxTransactions === 0 || acts === undefined) return FULL;
-      if (this.#place !== undefined && this.#place.fence !== look.fence)
-        this.#sharedUntil = performance.now() + SHARED_MS;
       const direct = await this.#store(acts, look);
       if (direct !== undefined) return direct;
     }

@@ -48,13 +48,17 @@ export function followHeads(
   let stopped = false;
   let timer: NodeJS.Timeout | undefined;
   let heads = 0;
+  let told = 0;
   const tell = async () => {
     heads += 1;
     const head = heads;
     await Promise.all(
       gates.map(async ({ address, gate }) => {
         const next = await reader.transactionCount(address).catch(() => undefined);
-        if (head === heads) gate.onHead(next);
+        // What a later head's answer overtook says nothing any more.
+        if (head < told) return;
+        told = head;
+        gate.onHead(next);
       }),
     );
   };

@@ -93,6 +93,19 @@ export class Line {
     return this.#held.splice(0, most);
   }
 
+  /** As `take`, one of each key: a key that comes twice at once is a replay, and is found as one when the first of them is stored. */
+  takeOfEachKey(most: number): Held[] {
+    const group = new Map<string, Held>();
+    const again: Held[] = [];
+    for (const one of this.take(most)) {
+      const key = one.operation.requestId.toString('latin1');
+      if (group.has(key)) again.push(one);
+      else group.set(key, one);
+    }
+    this.putBack(again);
+    return [...group.values()];
+  }
+
   /** Those taken, for whom there was no room. */
   putBack(held: readonly Held[]): void {
     this.#held.unshift(...held);

@@ -115,9 +115,9 @@ export class SubmissionWorker {
   async stop(): Promise<void> {
     this.stopping = true;
     await Promise.all(this.lines.map((line) => line.running));
+    for (const line of this.lines) this.acceptInstead(line.take());
     await Promise.all(this.lines.map((line) => line.sending));
     await Promise.all(this.unwatch.splice(0).map((end) => end()));
-    for (const line of this.lines) this.acceptInstead(line.take());
   }
 
   private linesOf(network: string): Line[] {
@@ -165,8 +165,9 @@ export class SubmissionWorker {
   /** Step 3, one volley after another, so that nonces arrive in order; the next acts are signed meanwhile. */
   private async sendAll(line: Line): Promise<void> {
     while (line.outgoing.length > 0) {
-      await line.gate.turn(line.outgoing[0]!.nonce);
-      const volley = line.outgoing.splice(0, volleyOf(line.outgoing));
+      // Who stops sends all that is left, rather than leave it to the next sweep.
+      if (!this.stopping) await line.gate.turn(line.outgoing[0]!.nonce);
+      const volley = line.outgoing.splice(0, this.stopping ? line.outgoing.length : volleyOf(line.outgoing));
       this.startHeld(line);
       await this.send(line, volley);
     }
@@ -183,6 +184,7 @@ export class SubmissionWorker {
     // What it waits for came while it looked: on an idle network nothing else would say so.
     if (more || (blocked && line.mined !== mined)) line.again = true;
     this.stats.acts += acts;
+    if (attempts.length > 0) line.direct?.forget();
     if (acts > 0) this.options.onSigned?.(line.network.name, acts);
     return attempts;
   }
@@ -197,7 +199,7 @@ export class SubmissionWorker {
   private async signHeld(line: Line): Promise<Outgoing[]> {
     const { failpoint } = this.options;
     const { mined } = line;
-    const group = line.take(PORTION);
+    const group = line.takeOfEachKey(PORTION);
     if (line.direct === undefined) {
       this.acceptInstead(group);
       return [];
@@ -242,7 +244,8 @@ export class SubmissionWorker {
   private async send(line: Line, attempts: readonly Outgoing[]): Promise<void> {
     const { dataSource, logger, failpoint } = this.options;
     try {
-      await broadcast(dataSource, line.network, line.signer, attempts, logger, failpoint);
+      // The last first: each waits in the pool for the one before it, and the first brings all of them into one block.
+      await broadcast(dataSource, line.network, line.signer, [...attempts].reverse(), logger, failpoint);
     } catch (error) {
       logger.error(
         { err: error, network: line.network.name },
