@@ -90,6 +90,22 @@ async function expectMirrored(follower: IndexerProcess): Promise<void> {
   }
 }
 
+/** Postgres sessions that hold the leads. */
+async function leads(): Promise<number[]> {
+  const { rows } = await sql.query<{ pid: number }>(
+    "SELECT DISTINCT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+  );
+  return rows.map(({ pid }) => pid);
+}
+
+async function sessions(pids: number[]): Promise<number> {
+  const { rows } = await sql.query<{ n: number }>(
+    'SELECT count(*)::int AS n FROM pg_stat_activity WHERE pid = ANY($1)',
+    [pids],
+  );
+  return rows[0]?.n ?? Number.NaN;
+}
+
 async function epochs(): Promise<number[]> {
   const { rows } = await sql.query<{ epoch: number }>(
     'SELECT epoch::int AS epoch FROM mirror.cursor ORDER BY network DESC',
@@ -130,9 +146,12 @@ describe('an indexer that stands by, over two networks', () => {
     const standby = await indexer();
     await standby.until(standsBy);
     const before = await epochs();
+    const led = await leads();
+    expect(await sessions(led)).toBe(NAMES.length);
     await underLoad(async () => {
       leader.pause();
       await timed('taken over from a frozen leader', () => standby.until(follows));
+      expect(await sessions(led)).toBe(0);
       leader.wake();
       await leader.until(standsBy);
     });

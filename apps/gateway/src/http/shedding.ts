@@ -1,8 +1,13 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { ProblemError, problemDocument } from '../../../../libs/platform/src/errors.js';
 import { requestIdOf } from '../../../../libs/platform/src/request-context.js';
+import { securityHeaders } from './security-headers.js';
 
 const TOO_MANY = new ProblemError('QUEUE_FULL', { retryAfter: 1 });
+const HEADERS = {
+  ...securityHeaders(),
+  ...{ 'content-type': 'application/problem+json', 'cache-control': 'no-store', ...TOO_MANY.headers },
+};
 
 export interface Shedding {
   /** Whether more acts wait than a second or so carries. */
@@ -27,8 +32,8 @@ export function shedActs(server: Server, { crowded, onRefused }: Shedding): void
     const id = requestIdOf(request.headers['x-request-id']);
     const body = JSON.stringify(problemDocument(TOO_MANY, id));
     response.writeHead(TOO_MANY.status, {
-      ...{ 'content-type': 'application/problem+json', 'content-length': Buffer.byteLength(body) },
-      ...{ 'x-request-id': id, 'cache-control': 'no-store', ...TOO_MANY.headers },
+      ...HEADERS,
+      ...{ 'content-length': Buffer.byteLength(body), 'x-request-id': id },
     });
     response.end(body);
     request.resume();

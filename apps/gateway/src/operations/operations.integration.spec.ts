@@ -275,6 +275,7 @@ describe('a full queue', () => {
       expect(refused.headers.get('retry-after')).toBe('1');
       expect(await refused.json()).toMatchObject({ code: 'QUEUE_FULL' });
       expect(refused.headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}$/);
+      expect(refused.headers.get('x-content-type-options')).toBe('nosniff');
       expect((await fetch(`${gateway.url}/v1/operations`)).status).toBe(401);
       expect((await fetch(`${gateway.url}/v1/auth/token`, { method: 'POST' })).status).not.toBe(503);
     } finally {

@@ -99,13 +99,13 @@ class EncodedTransaction implements FetchedTransaction {
   private readonly layout: readonly Field[];
 
   constructor(readonly encoded: Buffer) {
-    const typed = (encoded[0] as number) < 0xc0;
-    this.type = typed ? (encoded[0] as number) : 0;
+    const { type, list } = opened(encoded);
+    this.type = type;
     const layout = layouts[this.type as 0 | 1 | 2] as readonly Field[] | undefined;
     if (layout === undefined) throw new RangeError(`a transaction of type ${this.type}, which can't be verified here`);
     this.layout = layout;
-    this.list = typed ? encoded.subarray(1) : encoded;
-    if (rlpCount(this.list) !== layout.length) throw new RangeError('a transaction with another number of fields');
+    this.list = list;
+    if (rlpCount(list) !== layout.length) throw new RangeError('a transaction with another number of fields');
   }
 
   get chainId(): bigint {
@@ -173,10 +173,10 @@ class EncodedReceipt implements FetchedReceipt {
   private readonly list: Buffer;
 
   constructor(readonly encoded: Buffer) {
-    const typed = (encoded[0] as number) < 0xc0;
-    this.type = typed ? (encoded[0] as number) : 0;
-    this.list = typed ? encoded.subarray(1) : encoded;
-    if (rlpCount(this.list) !== 4) throw new RangeError('a receipt with another number of fields');
+    const { type, list } = opened(encoded);
+    this.type = type;
+    this.list = list;
+    if (rlpCount(list) !== 4) throw new RangeError('a receipt with another number of fields');
   }
 
   get status(): number {
@@ -194,6 +194,12 @@ class EncodedReceipt implements FetchedReceipt {
   get logs(): FetchedLog[] {
     return rlpItems(rlpItem(this.list, 3)).map(parseLog);
   }
+}
+
+/** The envelope of a transaction or receipt (EIP-2718); what has none is of type 0. */
+function opened(encoded: Buffer): { type: number; list: Buffer } {
+  const first = encoded[0] as number;
+  return first < 0xc0 ? { type: first, list: encoded.subarray(1) } : { type: 0, list: encoded };
 }
 
 function parseLog(encoded: Buffer): FetchedLog {

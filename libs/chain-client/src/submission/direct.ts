@@ -53,7 +53,7 @@ const SHARED_MS = 1_000;
 const WAITING = `
   (SELECT true FROM gateway.operation o WHERE o.network = s.network AND o.phase = 'accepted' LIMIT 1) IS NOT NULL
   OR (SELECT true WHERE EXISTS (${FIRST_OTHERS})) IS NOT NULL`;
-/** Place of an act in array ${'`'}requestIds${'`'} whose key was used before, from 1; no row for none. */
+/** Places of the acts, from 1, whose request ids (an array parameter) were used before; no row for none. */
 const knownAmong = (requestIds: string) => `
   SELECT q.n::int FROM unnest(${requestIds}::bytea[]) WITH ORDINALITY AS q(request_id, n)
   WHERE (SELECT true FROM gateway.operation o WHERE o.network = s.network AND o.request_id = q.request_id LIMIT 1)`;
