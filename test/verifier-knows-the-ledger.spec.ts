@@ -2,7 +2,7 @@ import { Interface } from 'ethers';
 import { expect, it } from 'vitest';
 import { abi } from '../libs/contracts/src/generated/emr-ledger.js';
 import { Operation, operationName, Reason, reasonName } from '../libs/contracts/src/operations.js';
-import { readEvent, word } from './ledger.mjs';
+import { readEvent, word } from '../verifier/ledger.mjs';
 
 // The verifier shares nothing with the product, so nothing but this tells it of an event, operation or reason that was added there.
 const ledger = new Interface(abi);
