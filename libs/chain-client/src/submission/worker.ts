@@ -143,7 +143,10 @@ export class SubmissionWorker {
     await Promise.resolve();
     try {
       while (line.wanted && !this.stopping && mayAssign(line)) {
-        const attempts = line.again ? await this.signWaiting(line) : await this.signHeld(line);
+        const fromTable = line.again;
+        const attempts = fromTable ? await this.signWaiting(line) : await this.signHeld(line);
+        // The table's go first, and there are more: who came meanwhile is accepted behind them, rather than kept waiting by a steady stream.
+        if (fromTable && line.again) this.acceptInstead(line.take());
         if (attempts.length === 0) continue;
         this.options.failpoint('after-attempt-commit');
         this.stats.transactions += attempts.length;
