@@ -9,7 +9,7 @@ import { openRecord, readSamples, type SampleRecord } from '../deploy/local/demo
 import { gatewayEnvironment } from '../deploy/local/gateway-environment.js';
 import { layoutOf, projectRoot } from '../deploy/local/layout.js';
 import { removeState } from '../deploy/local/main.js';
-import { type Service, startService } from '../deploy/local/processes.js';
+import { GATEWAY_YOUNG_GENERATION_MB, type Service, startService } from '../deploy/local/processes.js';
 import { type RunningHospital, type RunningStack, startStack } from '../deploy/local/stack.js';
 import { lockState } from '../deploy/local/state-lock.js';
 import { addressOf, newKey } from '../libs/chain-client/src/keys/secp256k1.js';
@@ -119,7 +119,7 @@ async function startReplica(hospital: RunningHospital, port: number, index: numb
       ...{ ...gatewayEnvironment(layout, ports), ...GATEWAY_ENV, PUBLIC_URL: hospital.api },
       ...{ DATABASE_URL: database.gatewayUrl, NETWORKS_FILE: networksFile },
     },
-    ...{ readyUrl: `${api}/health/ready`, logger, cwd: projectRoot },
+    ...{ readyUrl: `${api}/health/ready`, logger, cwd: projectRoot, youngGenerationMb: GATEWAY_YOUNG_GENERATION_MB },
     logFile: join(layout.logs, `gateway-${index + 1}.log`),
     pidFile: join(layout.run, `gateway-${index + 1}.pid`),
   });

@@ -10,7 +10,7 @@ import { gatewayEnvironment } from './gateway-environment.js';
 import { type HospitalLayout, portNames, projectRoot, type StackLayout } from './layout.js';
 import { assertPortsFree } from './ports.js';
 import { createHospitalDatabase, type HospitalDatabase, type PostgresServer, startPostgres } from './postgres.js';
-import { type Service, startService } from './processes.js';
+import { GATEWAY_YOUNG_GENERATION_MB, type Service, startService } from './processes.js';
 import { keyFiles, type PublicFacts, provisionHospital, writeConfig } from './provision.js';
 
 export interface RunningHospital {
@@ -141,6 +141,7 @@ async function startHospital(
       title: `${hospital.title}'s ${name}`,
       args: [join(projectRoot, 'dist', 'apps', name, 'src', 'main.js')],
       ...{ env, readyUrl, logger, cwd: projectRoot },
+      ...(name === 'gateway' ? { youngGenerationMb: GATEWAY_YOUNG_GENERATION_MB } : {}),
       logFile: join(hospital.logs, `${name}.log`),
       pidFile: join(hospital.run, `${name}.pid`),
     });

@@ -92,6 +92,7 @@ export class OperationsService {
     const operations: NewOperation[] = [];
     for (const [index, { step, network, requestId }] of prepared.entries()) {
       const intent = await step.build(requestId);
+      const signed = await this.signer.sign(caller, network, requestId, intent);
       operations.push({
         id: ids[index]!,
         network: network.name,
@@ -103,15 +104,19 @@ export class OperationsService {
         recordId: intent.recordId,
         parameters: intent.parameters,
         parentId: index === main ? null : ids[main]!,
-        ...(await this.signer.sign(caller, network, requestId, intent)),
+        actor: signed.actor,
+        deadline: signed.deadline,
+        authContext: signed.authContext,
+        signature: signed.signature,
+        authEvidence: signed.authEvidence,
       });
     }
     const accepted = await this.#accept(request, operations);
     // Two requests with one key at the same moment, or a replay that wasn't looked for: another one stored it.
     if (accepted.some((one) => one.replayed)) return (await replay()) ?? fail();
     // Just stored, before anything else happened to them.
-    const views = accepted.map(({ operation }): OperationView => ({ ...operation, state: 'accepted' }));
-    return { ...withSteps(views, main), isNew: true };
+    const views = accepted.map(({ operation }): Performed => ({ ...operation, state: 'accepted', isNew: true }));
+    return withSteps(views, main);
   }
 
   /**
@@ -210,10 +215,10 @@ export class OperationsService {
    * main one speaks while it is on its way, then a step that still is.
    */
   async #settle(operation: Performed, seconds: number): Promise<OperationView> {
-    const { steps = [], isNew, ...main } = operation;
+    const { steps = [], isNew } = operation;
     const since = isNew ? 'now' : 'earlier';
     const [ended, ...others] = await Promise.all(
-      [main, ...steps].map((view) => this.#endOf(view, seconds * 1000, since)),
+      [operation, ...steps].map((view) => this.#endOf(view, seconds * 1000, since)),
     );
     const all = [ended!, ...others];
     const bad = all.find(({ state }) => endStates.has(state) && state !== 'confirmed');
@@ -230,7 +235,7 @@ export class OperationsService {
 
 function withSteps(views: (OperationView | undefined)[], main: number): Performed {
   const steps = views.filter((view, index): view is OperationView => index !== main && view !== undefined);
-  return { ...views[main]!, ...(steps.length > 0 ? { steps } : {}) };
+  return steps.length === 0 ? views[main]! : { ...views[main]!, steps };
 }
 
 function fail(): never {

@@ -170,7 +170,7 @@ export class DirectSigning {
   /** The leading acts that one transaction carries. */
   #pack(operations: readonly NamedOperation[], maxSlots: number) {
     const limits = { ...packLimits(this.network, 0, 0), maxTransactions: 1, maxSlots };
-    const { transactions, oversized } = pack(operations.map(packable), limits);
+    const { transactions, oversized } = pack(operations, limits);
     return { acts: oversized.length === 0 ? transactions[0] : undefined, oversized: oversized.length > 0 };
   }
 
@@ -180,7 +180,7 @@ export class DirectSigning {
   }
 
   /** @returns undefined when the signer, or one of the keys, is not as thought: nothing was stored */
-  async #store(acts: readonly Fresh[], place: Place): Promise<Direct | undefined> {
+  async #store(acts: readonly NamedOperation[], place: Place): Promise<Direct | undefined> {
     const { network, signer, failpoint } = this;
     const attempt = sign(network, signer, BigInt(place.next_nonce), acts);
     const slots = slotsOf(attempt.raw.length);
@@ -206,12 +206,4 @@ export class DirectSigning {
     });
     return { outcomes, attempts: [attempt], full: false };
   }
-}
-
-interface Fresh extends NamedOperation {
-  batchLimit: null;
-}
-
-function packable(operation: NamedOperation): Fresh {
-  return { ...operation, batchLimit: null };
 }

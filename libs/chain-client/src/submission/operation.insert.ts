@@ -30,7 +30,11 @@ const INSERT: Statement = {
 export type NamedOperation = NewOperation & { id: string };
 
 export function named(operation: NewOperation): NamedOperation {
-  return { ...operation, id: operation.id ?? newOperationId() };
+  return isNamed(operation) ? operation : { ...operation, id: newOperationId() };
+}
+
+function isNamed(operation: NewOperation): operation is NamedOperation {
+  return operation.id !== undefined;
 }
 
 /** The values of `OPERATION_ARRAYS`. */
@@ -92,14 +96,25 @@ export function acceptedRow(
   { ordinal, created_at }: InsertedRow,
   phase: OperationRow['phase'],
 ): OperationRow {
-  const { authEvidence: _sealed, ...rest } = operation;
   return {
-    ...rest,
     ordinal: BigInt(ordinal),
+    id: operation.id,
+    requestId: operation.requestId,
+    network: operation.network,
+    bodyHash: operation.bodyHash,
+    principal: operation.principal,
+    type: operation.type,
+    code: operation.code,
+    actor: operation.actor,
+    recordId: operation.recordId,
+    parameters: operation.parameters,
+    deadline: operation.deadline,
+    authContext: operation.authContext,
+    signature: operation.signature,
     parentId: operation.parentId ?? null,
-    priority: operation.priority ?? 0,
     phase,
     failure: null,
+    priority: operation.priority ?? 0,
     createdAt: created_at,
     updatedAt: created_at,
   };

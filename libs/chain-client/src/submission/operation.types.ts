@@ -115,8 +115,10 @@ export interface OperationOutcome {
 
 /** `view` brought to its end, without asking the database again. */
 export function withOutcome(view: OperationView, end: OperationOutcome): OperationView {
-  const { state, transaction, event, outcome } = end;
-  return { ...view, state, outcome, ...(transaction ? { transaction } : {}), ...(event ? { event } : {}) };
+  const ended: OperationView = { ...view, state: end.state, outcome: end.outcome };
+  if (end.transaction) ended.transaction = end.transaction;
+  if (end.event) ended.event = end.event;
+  return ended;
 }
 
 /** The key was used for another request. Nothing was stored. */

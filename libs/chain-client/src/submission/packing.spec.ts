@@ -69,7 +69,7 @@ describe('pack', () => {
           expect(data.length).toBeLessThanOrEqual(limit.maxBytes);
           expect(transactionGas(transaction.map(intentOf))).toBeLessThanOrEqual(limit.maxGas);
           for (const { batchLimit } of transaction)
-            if (batchLimit !== null) expect(transaction.length).toBeLessThanOrEqual(batchLimit);
+            expect(transaction.length).toBeLessThanOrEqual(batchLimit ?? Number.POSITIVE_INFINITY);
           slots += slotsOf(data.length);
         }
         expect(slots).toBeLessThanOrEqual(limit.maxSlots);
@@ -84,7 +84,7 @@ describe('pack', () => {
         const { transactions } = pack(all, limit);
         for (let index = 1; index < transactions.length; index++) {
           const joined = [...transactions[index - 1]!, transactions[index]![0]!];
-          const tooMany = joined.some(({ batchLimit }) => batchLimit !== null && joined.length > batchLimit);
+          const tooMany = joined.some(({ batchLimit }) => joined.length > (batchLimit ?? Number.POSITIVE_INFINITY));
           const tooLarge = encodeExecute(joined.map(intentOf)).length > limit.maxBytes;
           expect(tooMany || tooLarge || transactionGas(joined.map(intentOf)) > limit.maxGas).toBe(true);
         }

@@ -15,8 +15,8 @@ export interface PackLimits {
 export interface Packable {
   code: number;
   parameters: Buffer;
-  /** Acts that may share a transaction with this one, itself included; null: any number. */
-  batchLimit: number | null;
+  /** Acts that may share a transaction with this one, itself included; null or absent: any number. */
+  batchLimit?: number | null;
 }
 
 export interface Packed<T> {
