@@ -87,6 +87,51 @@ describe('an honest hospital', () => {
   });
 });
 
+describe('an access log that is not what was anchored of it', () => {
+  const incidents = async () =>
+    (await sql.query(`SELECT * FROM gateway.anchor_incident WHERE kind = 'access-log' AND resolved_at IS NULL`)).rows;
+  /** As somebody with the password of the database's owner would, past the trigger that refuses it. */
+  const change = async (statement: string, parameters: unknown[]) => {
+    await sql.query('SET session_replication_role = replica');
+    await sql.query(statement, parameters);
+    await sql.query('RESET session_replication_role');
+  };
+
+  it('is told of by its hospital, whether entries were changed or lost, until the anchored ones are back', async () => {
+    await expect.poll(unanchored, patience).toBe(0);
+    expect(await incidents()).toEqual([]);
+    const { lastAnchor } = await ledgerOf(b, a);
+    const link = 'FROM gateway.access_log_link WHERE sequence = $1';
+    const { rows } = await sql.query(`SELECT * ${link}`, [lastAnchor.accessSequence]);
+    const [{ sequence, entry_id, head }] = rows;
+    expect(`0x${head.toString('hex')}`).toBe(lastAnchor.accessHead);
+
+    const forged = Buffer.alloc(32, 0xaa);
+    await change('UPDATE gateway.access_log_link SET head = $2 WHERE sequence = $1', [sequence, forged]);
+    await expect.poll(incidents, patience).toMatchObject([{ hospital: '1', anchored: head, found: forged }]);
+    const detail = `Hospital 1 anchored head ${lastAnchor.accessHead} of the first ${sequence} entries of its access log`;
+    expect(a.log).toContainEqual(
+      expect.objectContaining({
+        ...{ alarm: true, runbook: 'anchor-broken', hospital: 1 },
+        detail: `${detail}; its entries lead to 0x${'aa'.repeat(32)} there.`,
+      }),
+    );
+    expect(await a.metrics()).toMatch(/^emr_anchor_incidents\{hospital="1"\} 1$/m);
+    await change('UPDATE gateway.access_log_link SET head = $2 WHERE sequence = $1', [sequence, head]);
+    await expect.poll(incidents, patience).toEqual([]);
+
+    await sql.query('CREATE TEMP TABLE lost AS SELECT * FROM gateway.access_log WHERE id = $1', [entry_id]);
+    await change('DELETE FROM gateway.access_log WHERE id = $1', [entry_id]);
+    await change(`DELETE ${link}`, [sequence]);
+    await expect
+      .poll(incidents, patience)
+      .toMatchObject([{ found: null, detail: `${detail}; the log has fewer entries.` }]);
+    // A link follows from its entry: the gateway makes it again.
+    await change('INSERT INTO gateway.access_log OVERRIDING SYSTEM VALUE SELECT * FROM lost', []);
+    await expect.poll(incidents, patience).toEqual([]);
+  });
+});
+
 describe('a hospital that rewrites its ledger', () => {
   it('is told of by the others, by number, block and sequence, though it anchors nothing any more', async () => {
     const { lastAnchor } = await ledgerOf(b, a);

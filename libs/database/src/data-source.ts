@@ -14,6 +14,7 @@ import { AccessLogChain1011 } from './migrations/1011-access-log-chain.js';
 import { Anchors1013 } from './migrations/1013-anchors.js';
 import { Webhooks1014 } from './migrations/1014-webhooks.js';
 import { MirrorSpeed1015 } from './migrations/1015-mirror-speed.js';
+import { AccessLogIncidents1016 } from './migrations/1016-access-log-incidents.js';
 
 export interface DataSourceSettings {
   /** postgres://user:password@host:port/database */
@@ -61,6 +62,7 @@ export function createDataSource(settings: DataSourceSettings): DataSource {
       Anchors1013,
       Webhooks1014,
       MirrorSpeed1015,
+      AccessLogIncidents1016,
     ],
     migrationsTableName: 'migration',
     synchronize: false,

@@ -62,6 +62,7 @@ export class Anchoring {
   /** Submits the next anchor once it is due: ANCHOR_ACTS have come since the last, or the oldest of them is ANCHOR_SECONDS old. */
   async tick(): Promise<void> {
     const last = await this.lastAnchor();
+    if (last) await this.#compareAccessLog(last);
     if (last && !(await this.#stands(last))) return;
     const open = await this.#unanchored(last);
     if (!open) return;
@@ -117,6 +118,13 @@ export class Anchoring {
     if (this.#shared) return true;
     const found = await this.store.pointAt(this.#local.name, last.localBlock);
     return this.incidents.compareBlock(this.#global.name, last, found);
+  }
+
+  /** Tells of an access log that isn't what was anchored of it. The ledger's anchors go on: others hold this hospital's acts against them. */
+  async #compareAccessLog(last: Anchor): Promise<void> {
+    if (last.accessSequence === 0n) return;
+    const found = await this.store.accessHeadAt(last.accessSequence);
+    await this.incidents.compareAccessLog(this.#global.name, last, found);
   }
 
   async #submit({ last, now }: Unanchored): Promise<void> {

@@ -62,6 +62,15 @@ export class AnchoringStore {
     return row ? { sequence: BigInt(row.sequence), head: row.head } : { sequence: 0n, head: ZERO_HEAD };
   }
 
+  /** The fold of the first `sequence` entries of the access log; undefined when there are fewer. */
+  async accessHeadAt(sequence: bigint): Promise<Buffer | undefined> {
+    const [row]: { head: Buffer }[] = await this.database.query(
+      'SELECT head FROM gateway.access_log_link WHERE sequence = $1',
+      [String(sequence)],
+    );
+    return row?.head;
+  }
+
   /** Unix seconds of event `sequence`. */
   async timeOfEvent(network: string, sequence: bigint): Promise<number | undefined> {
     const [row]: { time: string }[] = await this.database.query(

@@ -4,15 +4,15 @@ import { chainInteger, hash32, instant } from '../http/fields.js';
 const incidentSchema = z
   .object({
     kind: z
-      .enum(['fold', 'block'])
+      .enum(['fold', 'block', 'access-log'])
       .describe(
-        "fold: its events don't lead from one anchored head to the next. block: the anchored block isn't in its chain.",
+        "fold: its events don't lead from one anchored head to the next. block: the anchored block isn't in its chain. access-log: its access log isn't the one it anchored; only the hospital itself can tell.",
       ),
     hospital: z.int().meta({ example: 2 }),
     block: chainInteger.describe("Of the hospital's own network."),
     sequence: chainInteger.describe("Of the hospital's own ledger: up to where its history was anchored."),
     anchor: z.string().meta({ example: 'ev_global_57' }).describe('Event of the anchor that it is held against.'),
-    anchored: hash32.describe('Head (fold) or block hash (block), as anchored.'),
+    anchored: hash32.describe('Head (fold, access-log) or block hash (block), as anchored.'),
     found: hash32.nullable().describe('The same, as the hospital shows it; null: nothing.'),
     detail: z.string(),
     since: instant,

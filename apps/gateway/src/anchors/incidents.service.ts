@@ -52,6 +52,17 @@ export class AnchorIncidents {
     await this.#open(network, anchor, 'fold', found ?? null, `${where}; ${instead}.`);
   }
 
+  /**
+   * Holds the head that was anchored of this hospital's access log against the one it has there.
+   * @param found the fold of as many entries as were anchored; undefined: there are fewer
+   */
+  async compareAccessLog(network: string, anchor: Anchor, found: Buffer | undefined): Promise<void> {
+    if (found?.equals(anchor.accessHead)) return this.resolved(network, anchor, 'access-log');
+    const where = `Hospital ${anchor.hospital} anchored head ${toHex(anchor.accessHead)} of the first ${anchor.accessSequence} entries of its access log`;
+    const instead = found ? `its entries lead to ${toHex(found)} there` : 'the log has fewer entries';
+    await this.#open(network, anchor, 'access-log', found ?? null, `${where}; ${instead}.`);
+  }
+
   async resolved(network: string, anchor: Anchor, kind: IncidentKind): Promise<void> {
     const { hospital, sequence, localBlock, localSequence } = anchor;
     if (!(await this.store.resolve(network, sequence, kind))) return;
@@ -69,7 +80,7 @@ export class AnchorIncidents {
     detail: string,
   ): Promise<void> {
     const { hospital, chainId, sequence: anchorSequence, localBlock, localSequence } = anchor;
-    const anchored = kind === 'fold' ? anchor.localHead : anchor.localBlockHash;
+    const anchored = { fold: anchor.localHead, block: anchor.localBlockHash, 'access-log': anchor.accessHead }[kind];
     const incident = {
       network,
       hospital,
@@ -92,7 +103,7 @@ export class AnchorIncidents {
         sequence: String(localSequence),
         detail,
       },
-      "a hospital's ledger is not what it anchored",
+      `${kind === 'access-log' ? 'the access log' : "a hospital's ledger"} is not what was anchored`,
     );
   }
 }

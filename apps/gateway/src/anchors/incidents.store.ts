@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { rowsOf } from '../../../../libs/database/src/transaction.js';
 
-export type IncidentKind = 'fold' | 'block';
+export type IncidentKind = 'fold' | 'block' | 'access-log';
 
 /** What a hospital shows isn't what it anchored. */
 export interface NewIncident {
@@ -14,7 +14,7 @@ export interface NewIncident {
   anchorSequence: bigint;
   localBlock: bigint;
   localSequence: bigint;
-  /** Head (fold) or block hash (block) as anchored; found instead, null for nothing. */
+  /** Head (fold, access-log) or block hash (block) as anchored; found instead, null for nothing. */
   anchored: Buffer;
   found: Buffer | null;
   /** One sentence for people. */
