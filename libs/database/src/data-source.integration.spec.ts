@@ -1,3 +1,4 @@
+import type pg from 'pg';
 import type { DataSource } from 'typeorm';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { freshDatabase, type TestDatabase } from '../../../test/stack/database.js';
@@ -89,4 +90,18 @@ describe('a data source with a limit for its statements', () => {
     const answers = await Promise.all(Array.from({ length: 60 }, ask));
     expect(answers).toHaveLength(60);
   });
+});
+
+it('outlives a connection that is lost while nobody listens to it', async () => {
+  for (const source of [direct, dataSource]) {
+    const pool = (source.driver as unknown as { master: pg.Pool }).master;
+    const client = await pool.connect();
+    const { rows } = await client.query('SELECT pg_backend_pid() AS pid');
+    const ended = new Promise<void>((resolve) => client.once('end', resolve));
+    await direct.query('SELECT pg_terminate_backend($1)', [rows[0].pid]);
+    await ended;
+    await expect(client.query('SELECT 1')).rejects.toThrow();
+    client.release();
+    expect(await source.query('SELECT 1 AS one')).toEqual([{ one: 1 }]);
+  }
 });

@@ -1,6 +1,18 @@
 import pg from 'pg';
 
 /**
+ * A connection whose loss ends no process. The pool hears of it while the connection is idle, and who takes one as soon as they have it; but a
+ * last answer and the server's farewell may arrive in one piece, and then it is lost on its way from hand to hand: an `error` event that
+ * nobody hears, which Node ends the process for. Whoever uses such a connection learns of it by the next statement, and the pool keeps it no longer.
+ */
+export class PooledClient extends pg.Client {
+  constructor(config?: string | pg.ClientConfig) {
+    super(config);
+    this.on('error', () => undefined);
+  }
+}
+
+/**
  * A connection that breaks itself off once the server has left a statement unanswered for `limitMs`. The server's own `statement_timeout`
  * ends what takes long; it can't speak for a server that is frozen, or that a network swallows while its connections look alive.
  *
@@ -8,7 +20,7 @@ import pg from 'pg';
  * happen later, and what the next user of the connection writes would then never be committed. A broken connection is rolled back.
  */
 export function impatientClient(limitMs: number): typeof pg.Client {
-  return class ImpatientClient extends pg.Client {
+  return class ImpatientClient extends PooledClient {
     // biome-ignore lint/suspicious/noExplicitAny: the driver's overloads can't be told apart here, only passed on
     override query(...given: any[]): any {
       const timer = setTimeout(() => this.#breakOff(), limitMs);
