@@ -154,6 +154,7 @@ export class Run {
       ...{ user: this.user, records: this.stack.records, clients: this.scenario.clients ?? 6, seed: this.seed },
       ...{ canary: CANARY, restMs: 60, timeoutMs: 9_000, patienceMs: DRAIN_MS },
       ...{ mayFail: this.scenario.mayFail ?? false, refused: this.scenario.refused ?? 8 },
+      mayMissContent: this.scenario.allow?.restored ?? false,
     };
   }
 

@@ -54,6 +54,8 @@ export interface LoadOptions {
   refused?: number;
   /** acts may end as failed here: the answer that says so is one */
   mayFail?: boolean;
+  /** the database was put back here: a look's content may be missing until its record is opened again, which the answer says */
+  mayMissContent?: boolean;
   stop: AbortSignal;
 }
 
@@ -175,7 +177,7 @@ class Clients {
     if (isNew) load.acts.push(act);
     const user = whose(act, this.options.user);
     const prefer = dice.of(['wait=5', 'wait=5, return=representation', 'respond-async']);
-    const due = act.kind === 'refused' ? [202, 403] : [201, 202];
+    const due = act.kind === 'refused' ? [202, 403] : [201, 202, ...(this.options.mayMissContent ? [410] : [])];
     const path = `/v1/emrs/${act.recordId}/queries`;
     const { timeoutMs } = this.options;
     const send = () => user.post(path, { purpose: 'TREAT' }, { key: act.key, prefer, timeoutMs });
@@ -189,7 +191,7 @@ class Clients {
         requestId: answer.headers.get('location')?.split('/').at(-1),
         ...{ id: answer.headers.get('operation-id'), state: 'confirmed', event: answer.headers.get('x-event-id') },
       });
-    } else told(load, act, answer.status === 403 || answer.status === 409 ? answer.json.operation : answer.json);
+    } else told(load, act, [403, 409, 410].includes(answer.status) ? answer.json.operation : answer.json);
   }
 
   async open(key: string, bytes: Buffer, known?: Act): Promise<void> {

@@ -2,10 +2,11 @@ import type { FastifyReply } from 'fastify';
 import { describe, expect, it } from 'vitest';
 import type { OperationOutcome, OperationState } from '../../../../libs/chain-client/src/submission/operation.types.js';
 import type { Submission } from '../../../../libs/chain-client/src/submission/submission.js';
+import { ProblemError } from '../../../../libs/platform/src/errors.js';
 import type { NetworksConfig } from '../../../../libs/platform/src/networks.js';
 import type { Vault } from '../../../../libs/vault/src/vault.js';
 import type { IntentSigner } from './intent.signer.js';
-import { OperationsService, type OperationView } from './operations.service.js';
+import { OperationsService, type OperationView, type RespondOptions } from './operations.service.js';
 import type { OperationsStore } from './operations.store.js';
 import type { QueueDepth } from './queue-depth.js';
 
@@ -19,7 +20,12 @@ function view(id: string, state: OperationState = 'accepted'): OperationView {
 }
 
 /** What is answered about a main operation with one step; `ends` tells which end in time, `stands` what the others came to. */
-async function answerTo(waitSeconds: number, ends: string[], stands: Record<string, OperationState>) {
+async function answerTo(
+  waitSeconds: number,
+  ends: string[],
+  stands: Record<string, OperationState>,
+  representation?: RespondOptions['representation'],
+) {
   const submission = {
     outcomes: {
       waitFor: async (network: string, requestId: Buffer): Promise<OperationOutcome | undefined> =>
@@ -48,9 +54,32 @@ async function answerTo(waitSeconds: number, ends: string[], stands: Record<stri
     },
   };
   const operation = { ...view('op_main'), steps: [view('op_step')] };
-  await service.respond(reply as unknown as FastifyReply, operation, { waitSeconds, representation: false });
+  await service.respond(
+    reply as unknown as FastifyReply,
+    operation,
+    { waitSeconds, representation: representation !== undefined },
+    representation ? { representation } : {},
+  );
   return answer;
 }
+
+describe('an act whose result cannot be shown', () => {
+  const ends = ['op_main', 'op_step'];
+
+  it('is a problem that names the operation, which stands', async () => {
+    const gone = new ProblemError('GONE', { detail: 'The content is not here any more.', extensions: { since: 1 } });
+    const answer = answerTo(1, ends, {}, () => Promise.reject(gone));
+    await expect(answer).rejects.toMatchObject({
+      ...{ code: 'GONE', message: gone.message },
+      options: { extensions: { since: 1, operation: { id: 'op_main', state: 'confirmed' } } },
+    });
+  });
+
+  it('passes on what is no problem of the request', async () => {
+    const lost = new Error('Connection terminated');
+    await expect(answerTo(1, ends, {}, () => Promise.reject(lost))).rejects.toBe(lost);
+  });
+});
 
 describe('an act of several steps', () => {
   it('is answered with its main operation, which the Location names', async () => {

@@ -134,7 +134,7 @@ export class OperationsService {
 
   /**
    * Answers with the operation as the API's conventions say: 202, or once it has ended (after `Prefer: wait`) 201, 200, 403
-   * DENIED_BY_LEDGER, 409 OPERATION_FAILED. Sends the reply: the controller injects it with `@Res()` and returns nothing.
+   * DENIED_BY_LEDGER, 409 OPERATION_FAILED. A representation that can't be given is a problem that names the operation, which stands. Sends the reply: the controller injects it with `@Res()` and returns nothing.
    */
   async respond(
     reply: FastifyReply,
@@ -170,7 +170,9 @@ export class OperationsService {
     if (createdLocation !== undefined) void reply.header('Location', createdLocation);
     let body: unknown = presentOperation(ended);
     if (prefer.representation && options.representation) {
-      const representation = await options.representation();
+      const representation = await options.representation().catch((error: unknown) => {
+        throw happened(error, ended);
+      });
       applied.push('return=representation');
       body = representation.body;
       void reply.headers({ ...representation.headers, 'X-Operation-Id': ended.id });
@@ -231,6 +233,16 @@ export class OperationsService {
     const end = await this.submission.outcomes.waitFor(view.network, view.requestId, timeoutMs, since);
     return end ? withOutcome(view, end) : ((await this.submission.reader.byId(view.id)) ?? view);
   }
+}
+
+/** What was asked for was done, though its result can't be shown: whoever reads the problem has to know. */
+function happened(error: unknown, operation: OperationView): unknown {
+  if (!(error instanceof ProblemError)) return error;
+  const { code, options } = error;
+  return new ProblemError(code, {
+    ...options,
+    extensions: { ...options.extensions, operation: presentOperation(operation) },
+  });
 }
 
 function withSteps(views: (OperationView | undefined)[], main: number): Performed {

@@ -16,6 +16,9 @@ import { ForeignContents } from './foreign-contents.js';
 import type { QueryBody, QueryView } from './queries.schema.js';
 import { QueriesStore, type QueryRow, type ReleaseKey, type Target, type TargetKey } from './queries.store.js';
 
+// After a restore it may come back: who opened the record asks again with the same key, and the content is stored anew.
+const NOT_HERE = 'The content is not here any more: it was erased, or lost when the database was restored.';
+
 @Injectable()
 export class QueriesService {
   readonly #targets: Grouped<TargetKey, Target | undefined>;
@@ -128,11 +131,11 @@ export class QueriesService {
       if (!this.foreign) throw new ProblemError('PEER_UNAVAILABLE');
       return this.foreign.fetch({ network, recordId, version, contentHash, custodian, requestId });
     }
-    if (!kekId || !wrappedDek) throw new ProblemError('GONE', { detail: 'The content was erased.' });
+    if (!kekId || !wrappedDek) throw new ProblemError('GONE', { detail: NOT_HERE });
     const key = { recordId, version, requestId: contentRequestId };
     try {
       const content = await this.contents.open(key, contentHash, { kekId, bytes: wrappedDek });
-      if (!content) throw new ProblemError('GONE', { detail: 'The content was erased.' });
+      if (!content) throw new ProblemError('GONE', { detail: NOT_HERE });
       return content;
     } catch (cause) {
       if (!(cause instanceof ContentDamaged)) throw cause;
