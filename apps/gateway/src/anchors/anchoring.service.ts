@@ -62,8 +62,10 @@ export class Anchoring {
   /** Submits the next anchor once it is due: ANCHOR_ACTS have come since the last, or the oldest of them is ANCHOR_SECONDS old. */
   async tick(): Promise<void> {
     const last = await this.lastAnchor();
-    if (last) await this.#compareAccessLog(last);
-    if (last && !(await this.#stands(last))) return;
+    if (last) {
+      await this.#compareAccessLog(last);
+      if (!(await this.#stands(last))) return;
+    }
     const open = await this.#unanchored(last);
     if (!open) return;
     const due = open.count >= BigInt(this.env.ANCHOR_ACTS) || Date.now() / 1000 - open.since >= this.env.ANCHOR_SECONDS;

@@ -26,7 +26,7 @@ export class AnchorsMetrics {
     );
     metrics.gauge(
       'emr_anchor_incidents',
-      "Unresolved cases of a hospital's ledger that is not what it anchored.",
+      'Unresolved cases of a hospital whose ledger, or access log, is not what it anchored.',
       ['hospital'],
       async (to) => {
         const unresolved = await incidents.unresolved(networks.global);

@@ -90,6 +90,7 @@ export function operationArrays(operations: readonly NamedOperation[]): Buffer[]
   ];
 }
 
+// Field by field: what is left of an object by `...rest` is a hash table of kilobytes, and this is made for each act.
 /** A stored operation, from what was asked for and what the database added. */
 export function acceptedRow(
   operation: NamedOperation,
