@@ -17,7 +17,7 @@ describe('counting vitest', () => {
       { name: 'a.spec.ts', status: 'failed', statuses: ['passed', 'failed', 'skipped', 'todo', 'pending'] },
       { name: 'b.spec.ts', status: 'passed', statuses: ['passed'] },
     );
-    expect(countVitest('unit', text, 1, '/repo')).toEqual({
+    expect(countVitest('unit', text, { code: 1 }, '/repo')).toEqual({
       passed: 2,
       failed: 1,
       skipped: 3,
@@ -28,7 +28,7 @@ describe('counting vitest', () => {
 
   it('counts a file that did not load as a failure', () => {
     const text = report({ name: 'a.spec.ts', status: 'failed', statuses: [], message: 'Cannot find module\nat x' });
-    expect(countVitest('unit', text, 1, '/repo')).toMatchObject({
+    expect(countVitest('unit', text, { code: 1 }, '/repo')).toMatchObject({
       failed: 1,
       failedNames: ['a.spec.ts: Cannot find module'],
     });
@@ -44,7 +44,34 @@ describe('counting vitest', () => {
     ],
     ['the runner ended with a signal although no test failed', undefined, undefined],
   ])('never takes silence for success: %s', (why, text, code) => {
-    expect(countVitest('unit', text, code, '/repo')).toMatchObject({ failed: 1, failedNames: [`unit: ${why}`] });
+    expect(countVitest('unit', text, { code }, '/repo')).toMatchObject({ failed: 1, failedNames: [`unit: ${why}`] });
+  });
+});
+
+describe('counting vitest: errors that belong to no test', () => {
+  const all = report({ name: 'a', status: 'passed', statuses: ['passed'] });
+  const section = `stderr | ⎯ not it
+\u001b[31m⎯⎯⎯⎯⎯⎯ Unhandled Errors ⎯⎯⎯⎯⎯⎯\u001b[39m
+
+Vitest caught 1 unhandled error during the test run.
+
+⎯⎯⎯⎯⎯⎯ Unhandled Rejection ⎯⎯⎯⎯⎯
+Error: nobody waited for me
+ ❯ test/a.spec.ts:3:1
+⎯⎯⎯⎯⎯⎯⎯⎯⎯⎯⎯⎯⎯⎯⎯
+
+ Test Files  1 passed (1)`;
+
+  it('are one failure, and told whole', () => {
+    const { failed, failedNames } = countVitest('unit', all, { code: 1, output: section }, '/repo');
+    expect(failed).toBe(1);
+    expect(failedNames[0]).toMatch(/^unit: errors that no test handled:\n/);
+    expect(failedNames[0]).toMatch(/nobody waited for me\n.*a\.spec\.ts:3:1$/);
+  });
+
+  it('are told beside a test that failed', () => {
+    const text = report({ name: 'a.spec.ts', status: 'failed', statuses: ['failed'] });
+    expect(countVitest('unit', text, { code: 1, output: section }, '/repo').failedNames).toHaveLength(2);
   });
 });
 

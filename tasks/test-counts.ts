@@ -37,11 +37,12 @@ interface VitestReport {
  * is a runner that ended badly although every test passed, or that ran no test.
  * @param report content of its JSON report; undefined when there is none
  * @param exitCode of the runner; undefined when it was killed
+ * @param output of the runner: the only place where it tells of errors that belong to no test
  */
 export function countVitest(
   suite: string,
   report: string | undefined,
-  exitCode: number | undefined,
+  { code: exitCode, output = '' }: { code: number | undefined; output?: string },
   root: string,
 ): Counts {
   const counts = structuredClone(nothing);
@@ -64,7 +65,24 @@ export function countVitest(
       counts.failedNames.push(`${name}: ${file.message?.split('\n')[0] || 'the file failed'}`);
     }
   }
+  const unhandled = unhandledErrors(output);
+  if (unhandled.length > 0) {
+    counts.failed += 1;
+    counts.failedNames.push(
+      `${suite}: errors that no test handled:${unhandled.map((line) => `\n    ${line}`).join('')}`,
+    );
+  }
   return badEnd(suite, counts, exitCode);
+}
+
+/** Enough for a message and its stack. */
+const UNHANDLED_LINES = 60;
+
+/** What vitest prints under that heading, far above: nothing else says why a run ended badly in which every test passed. */
+function unhandledErrors(output: string): string[] {
+  const [, section = ''] = plain(output).split(/^⎯+ Unhandled Errors ⎯+$/m);
+  const [lines = ''] = section.split(/^⎯+$/m);
+  return lines.split('\n').filter(Boolean).slice(0, UNHANDLED_LINES);
 }
 
 /** Counts a run of forge by its closing line. */

@@ -116,10 +116,10 @@ async function vitest(project: string, timeoutMs: number, { root, scratch, env }
   const file = join(scratch, `${project}.json`);
   const runner = join(root, 'node_modules/vitest/vitest.mjs');
   const args = ['run', '--project', project, '--reporter=default', '--reporter=json', `--outputFile.json=${file}`];
-  const { code, timedOut } = await runChild(process.execPath, [runner, ...args], { env, timeoutMs });
+  const { code, output, timedOut } = await runChild(process.execPath, [runner, ...args], { env, timeoutMs });
   if (timedOut) process.stdout.write(`${project}: ended after ${timeoutMs / MINUTE_MS} minutes\n`);
   const report = existsSync(file) ? readFileSync(file, 'utf8') : undefined;
-  return countVitest(project, report, timedOut ? undefined : code, root);
+  return countVitest(project, report, { code: timedOut ? undefined : code, output }, root);
 }
 
 /** A few scenarios with fixed seeds; each run counts as one test. All of them, and more: npm run chaos. */

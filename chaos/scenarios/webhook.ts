@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { buffer } from 'node:stream/consumers';
 import { type Run, type Scenario, until } from '../run.js';
 
 interface Told {
@@ -21,7 +22,8 @@ class Receiver {
   readonly contradictions: string[] = [];
   again = 0;
   readonly #server = createServer(async (request, response) => {
-    const body = Buffer.concat(await request.toArray());
+    const body = await buffer(request).catch(() => undefined);
+    if (body === undefined) return; // broken off in the middle: its sender was killed
     await this.#answer(JSON.parse(body.toString()) as Told, response);
   });
   #port = 0;

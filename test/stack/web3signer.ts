@@ -15,6 +15,12 @@ export interface TransactionRequest {
   data?: string;
 }
 
+interface JsonRpcRequest {
+  id: number;
+  method: string;
+  params: unknown[];
+}
+
 /** How it answers one request: `signed` is the right answer, `sign` makes others. */
 export type Answer = (
   signed: string,
@@ -58,7 +64,9 @@ export async function startSigningServer(keys: readonly Buffer[], chainId: bigin
   };
 
   const server = createServer(async (request, response) => {
-    const { id, method, params } = (await json(request)) as { id: number; method: string; params: unknown[] };
+    const asked = (await json(request).catch(() => undefined)) as JsonRpcRequest | undefined;
+    if (asked === undefined) return void response.destroy(); // broken off in the middle, or no JSON
+    const { id, method, params } = asked;
     state.requests.push({ method, params });
     const send = (body: object) =>
       response.setHeader('content-type', 'application/json').end(JSON.stringify({ jsonrpc: '2.0', id, ...body }));
