@@ -100,6 +100,7 @@ export async function startClef(binary: Binary, settings: ClefSettings): Promise
       cwd: dir,
       stdio: ['pipe', 'ignore', 'ignore'],
     });
+    started.stdin!.on('error', () => undefined); // ended before it asked: `untilReady` tells
     started.stdin!.write(`${MASTER}\n`);
     process.once('exit', () => started.kill('SIGKILL'));
     child = started;
@@ -136,6 +137,7 @@ async function runClef(path: string, args: string[], cwd: string, answers: strin
   const child = spawn(path, args, { cwd, stdio: ['pipe', 'pipe', 'pipe'] });
   let said = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (said += chunk.toString()));
+  child.stdin.on('error', () => undefined); // ended before it read all: its exit code tells
   child.stdin.end(answers.map((answer) => `${answer}\n`).join(''));
   const code = await new Promise((resolve) => child.once('close', resolve));
   if (code !== 0) throw new Error(`clef ${args.at(-1)} ended with ${code}: ${said.slice(-500)}`);

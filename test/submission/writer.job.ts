@@ -26,6 +26,7 @@ export function startWriter(job: WriterJob): Writer {
   const child = spawn(process.execPath, ['--import', here('../stack/typescript.mjs'), here('./writer.child.ts')], {
     stdio: ['pipe', 'inherit', 'inherit'],
   });
+  child.stdin.on('error', () => undefined); // killed before it had read its job: `ended` tells
   child.stdin.end(JSON.stringify(job, replacer));
   const ended = new Promise<number | string>((resolve) =>
     child.on('exit', (code, signal) => resolve(signal ?? code ?? -1)),
