@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { GuardedClient } from '../../libs/database/src/guarded-client.js';
 import { findRedis, startRedis, type TestRedis } from '../stack/redis.js';
 import { type Bench, type Clinician, perform, startBench } from './harness.js';
 
@@ -55,6 +56,17 @@ describe.each(['postgres', 'redis'])('a queue on %s', (kind) => {
         await front.stop();
         await worker.stop();
       });
+
+      if (kind === 'postgres')
+        it('listens on a connection whose loss ends no process', async () => {
+          const asked = vi.spyOn(GuardedClient.prototype, 'query');
+          const submission = await bench.submission({ queueUrl: queueUrl() });
+          // Which is the one it gives the worker's name.
+          const listens = () => asked.mock.calls.some(([sql]) => String(sql).includes("set_config('application_name'"));
+          await expect.poll(listens, { timeout: 10_000 }).toBe(true);
+          asked.mockRestore();
+          await submission.stop();
+        });
 
       if (kind === 'redis')
         it('may be away: acts are accepted and sent all the same', async () => {

@@ -1,4 +1,5 @@
 import { DataSource } from 'typeorm';
+import { GuardedClient, impatientClient } from './guarded-client.js';
 import { GatewayBaseline1000 } from './migrations/1000-gateway-baseline.js';
 import { MirrorBaseline1001 } from './migrations/1001-mirror-baseline.js';
 import { TransferTakeover1002 } from './migrations/1002-transfer-takeover.js';
@@ -14,7 +15,6 @@ import { Anchors1013 } from './migrations/1013-anchors.js';
 import { Webhooks1014 } from './migrations/1014-webhooks.js';
 import { MirrorSpeed1015 } from './migrations/1015-mirror-speed.js';
 import { AccessLogIncidents1016 } from './migrations/1016-access-log-incidents.js';
-import { impatientClient, PooledClient } from './pooled-client.js';
 
 export interface DataSourceSettings {
   /** postgres://user:password@host:port/database */
@@ -42,7 +42,7 @@ export function createDataSource(settings: DataSourceSettings): DataSource {
     poolErrorHandler: (error: Error) => settings.onPoolError?.(error),
     extra: {
       keepAlive: true,
-      ...(settings.statementLimitMs === undefined ? { Client: PooledClient } : limitsOf(settings.statementLimitMs)),
+      ...(settings.statementLimitMs === undefined ? { Client: GuardedClient } : limitsOf(settings.statementLimitMs)),
       ...(settings.searchPath === undefined ? {} : { options: `-c search_path=${settings.searchPath}` }),
     },
     // Where TypeORM keeps its table of migrations; all of our SQL names its schema itself or resolves by search_path.

@@ -12,15 +12,22 @@ export type Query = <T = Record<string, unknown>>(sql: string | Statement, param
 
 /**
  * Runs `work` in one transaction of its own connection. A process that stalls in the middle (paused, swapped out) loses the
- * transaction after ten seconds, so that its locks stop nobody for longer; waiting for another's lock ends after five.
+ * transaction after a while, so that its locks stop nobody for longer.
+ * @param patience how long it may stall, and how long it waits for another's lock; as Postgres writes durations
  * @throws whatever `work` throws, after a rollback; or the commit's own error, in which case it is unknown whether it happened
  */
-export async function inTransaction<T>(dataSource: DataSource, work: (query: Query) => Promise<T>): Promise<T> {
+export async function inTransaction<T>(
+  dataSource: DataSource,
+  work: (query: Query) => Promise<T>,
+  patience: { idle: string; lock: string } = { idle: '10s', lock: '5s' },
+): Promise<T> {
   const runner = dataSource.createQueryRunner();
   try {
     const query = queryOf((await runner.connect()) as pg.ClientBase);
     try {
-      await query("BEGIN; SET LOCAL idle_in_transaction_session_timeout = '10s'; SET LOCAL lock_timeout = '5s'");
+      await query(
+        `BEGIN; SET LOCAL idle_in_transaction_session_timeout = '${patience.idle}'; SET LOCAL lock_timeout = '${patience.lock}'`,
+      );
       const result = await work(query);
       await query('COMMIT');
       return result;

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createPostgresBackend, createRedisBackend, type Queue, type Worker, withBackend } from 'bullmq';
 import { Redis } from 'ioredis';
-import pg from 'pg';
+import type pg from 'pg';
+import { GuardedClient } from '../../../database/src/guarded-client.js';
 import type { Logger } from '../../../platform/src/logger.js';
 
 export interface DoorbellOptions {
@@ -24,13 +25,13 @@ const LOG_AGAIN_MS = 30_000;
 const CLOSE_MS = 3_000;
 const RETRY_MS = 1_000;
 
-/** BullMQ listens for errors of its idle connections only: one that broke while in use would end the process. */
-class GuardedClient extends pg.Client {
-  constructor(config?: string | pg.ClientConfig) {
-    super(config);
-    this.on('error', () => undefined);
-  }
-}
+/** The pool's connections are made as `Client` says, but the one that LISTENs by whatever module BullMQ loaded: a plain one, whose loss could end the process. */
+const guardedBackend: typeof createPostgresBackend = (...given) => {
+  const backend = createPostgresBackend(...given);
+  const { connection } = backend as unknown as { connection: { pgModule: { Client: typeof pg.Client } } };
+  connection.pgModule = { Client: GuardedClient };
+  return backend;
+};
 
 /**
  * Wakes workers of other processes: a job says only "something waits on this network". Losing every job loses nothing but time, as
@@ -43,6 +44,7 @@ export class Doorbell {
   private readonly reachable: () => boolean;
   private readonly disconnect: () => void;
   private worker: Worker<RingData> | undefined;
+  private working: Promise<void> | undefined;
   private readonly ringing = new Map<string, Promise<void>>();
   private readonly again = new Set<string>();
   private closed = false;
@@ -89,7 +91,7 @@ export class Doorbell {
         max,
         Client: GuardedClient,
       });
-      const { Queue: PostgresQueue, Worker: PostgresWorker } = withBackend(createPostgresBackend);
+      const { Queue: PostgresQueue, Worker: PostgresWorker } = withBackend(guardedBackend);
       this.queue = new PostgresQueue(name, {
         connection: connection(2),
         defaultJobOptions: JOB,
@@ -113,7 +115,7 @@ export class Doorbell {
 
   /** Calls `handler` for each ring, from any process, until closed. A handler that rejects marks the job failed. */
   answer(handler: (network: string) => Promise<void>): void {
-    void this.work(handler);
+    this.working = this.work(handler);
   }
 
   /**
@@ -132,7 +134,7 @@ export class Doorbell {
       } catch (error) {
         this.report(error as Error);
         await worker.close(true).catch(() => undefined);
-        await sleep(RETRY_MS, undefined, { ref: false });
+        if (!this.closed) await sleep(RETRY_MS, undefined, { ref: false });
       }
     }
   }
@@ -157,6 +159,8 @@ export class Doorbell {
     this.closed = true;
     this.again.clear();
     const closing = (async () => {
+      // Closed while it connects, BullMQ would make one more connection, and end that never.
+      if (this.reachable()) await this.working;
       await this.worker?.close(!this.reachable());
       await Promise.all(this.ringing.values());
       await this.queue.close();

@@ -1,14 +1,14 @@
 import pg from 'pg';
 
 /**
- * A connection whose loss ends no process. The pool hears of it while the connection is idle, and who takes one as soon as they have it; but a
- * last answer and the server's farewell may arrive in one piece, and then it is lost on its way from hand to hand: an `error` event that
- * nobody hears, which Node ends the process for. Whoever uses such a connection learns of it by the next statement, and the pool keeps it no longer.
+ * A connection whose loss ends no process. Whoever uses one listens for its errors, but not at every moment: not before it has the connection
+ * in hand, though a first or last answer and the server's farewell may arrive in one piece; and BullMQ takes its listeners away before it ends
+ * one. Node ends a process for an `error` event that nobody hears. Here the next statement tells of it, and a pool keeps the connection no longer.
  */
-export class PooledClient extends pg.Client {
-  constructor(config?: string | pg.ClientConfig) {
-    super(config);
-    this.on('error', () => undefined);
+export class GuardedClient extends pg.Client {
+  override emit(event: string | symbol, ...given: unknown[]): boolean {
+    if (event === 'error' && this.listenerCount('error') === 0) return false;
+    return super.emit(event as 'error', ...(given as [Error]));
   }
 }
 
@@ -20,7 +20,7 @@ export class PooledClient extends pg.Client {
  * happen later, and what the next user of the connection writes would then never be committed. A broken connection is rolled back.
  */
 export function impatientClient(limitMs: number): typeof pg.Client {
-  return class ImpatientClient extends PooledClient {
+  return class ImpatientClient extends GuardedClient {
     // biome-ignore lint/suspicious/noExplicitAny: the driver's overloads can't be told apart here, only passed on
     override query(...given: any[]): any {
       const timer = setTimeout(() => this.#breakOff(), limitMs);
