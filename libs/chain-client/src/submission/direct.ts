@@ -1,6 +1,6 @@
 import type { DataSource } from 'typeorm';
 import { binaryArray } from '../../../database/src/binary-array.js';
-import { pooled, type Query, rowsOf, type Statement } from '../../../database/src/transaction.js';
+import { inTransaction, pooled, type Query, type Statement } from '../../../database/src/transaction.js';
 import type { LocalSigner } from '../keys/signer.js';
 import type { Failpoint } from './failpoint.js';
 import {
@@ -47,6 +47,8 @@ interface Look extends SignerState {
 const TRIES = 4;
 /** How long a signer counts as shared after others moved it. */
 const SHARED_MS = 1_000;
+/** A turn takes some milliseconds. Whoever stalls in one (a paused process) loses it, so that the others go on. */
+const PATIENCE = { idle: '1s', lock: '1s' };
 
 // Each as a subquery of one row, which is looked up by an index: an EXISTS would be joined, by a plan made while the table was small.
 /** Whether acts go before any that come now for signer `s`. */
@@ -64,6 +66,12 @@ const LOOK: Statement = {
       ARRAY(${knownAmong('$3')}) AS known
     FROM gateway.signer s, LATERAL (${UNMINED}) unmined
     WHERE s.network = $1 AND s.address = $2`,
+};
+
+// First, and apart: having waited for it, the look must see what the one before committed.
+const LOCK: Statement = {
+  name: 'direct-lock',
+  text: 'SELECT FROM gateway.signer WHERE network = $1 AND address = $2 FOR UPDATE',
 };
 
 // One statement, and so one commit and one wait: nothing is stored unless the signer is where it is thought to be, free, and no key was
@@ -99,6 +107,7 @@ const STORE: Statement = {
 
 /** SQLSTATE of the division above, and of a nonce or key that somebody else stored first. */
 const OVERTAKEN = ['22012', '23505'];
+const LOCK_TIMEOUT = '55P03';
 
 const FULL: Direct = { outcomes: [], attempts: [], full: true };
 
@@ -119,7 +128,7 @@ export class DirectSigning {
     private readonly failpoint: Failpoint,
   ) {}
 
-  /** Whether another process signed with this key a moment ago: what is made here may then be overtaken, and be made in vain. */
+  /** Whether another process signed with this key a moment ago: the two take turns then, as what one makes without is often overtaken. */
   get shared(): boolean {
     return performance.now() < this.#sharedUntil;
   }
@@ -131,40 +140,64 @@ export class DirectSigning {
 
   /**
    * @returns undefined when it can't be done so (others were faster each time): the acts are to be accepted the usual way
-   * @throws Error of the driver; after a lost connection it is unknown whether they were stored
+   * @throws Error of the driver: nothing was stored for those Postgres refused, by its SQLSTATE (a turn that did not come, 55P03, too); after a
+   *   lost connection it is unknown
    */
   async acceptAndSign(operations: readonly NamedOperation[]): Promise<Direct | Known | undefined> {
     if (this.#place !== undefined && !this.shared) {
       const { acts } = this.#pack(operations, this.network.limits.maxPoolSlots);
-      const direct = acts && (await this.#store(acts, this.#place));
+      const direct = acts && (await orOvertaken(this.#store(acts, this.#place, pooled(this.dataSource))));
       if (direct !== undefined) return direct;
     }
-    return this.#lookAndStore(operations);
+    for (let tries = 0; tries < TRIES; tries += 1) {
+      const direct = this.shared
+        ? await this.#takeTurn(operations)
+        : await orOvertaken(this.#lookAndStore(operations, pooled(this.dataSource)));
+      if (direct !== undefined) return direct;
+    }
+    return undefined;
   }
 
-  async #lookAndStore(operations: readonly NamedOperation[]): Promise<Direct | Known | undefined> {
+  /** As `#lookAndStore`, with the signer locked from first to last: who shares it waits meanwhile, and signs nothing in vain. */
+  async #takeTurn(operations: readonly NamedOperation[]): Promise<Direct | Known | undefined> {
+    let commits = false;
+    try {
+      return await inTransaction(
+        this.dataSource,
+        async (query) => {
+          await query(LOCK, [this.network.name, this.signer.address]);
+          const direct = await this.#lookAndStore(operations, query);
+          commits = true;
+          return direct;
+        },
+        PATIENCE,
+      );
+    } catch (error) {
+      // Only of a commit it is unknown whether it happened. But for a turn that doesn't come nobody should wait again.
+      if (commits || (error as { code?: string }).code === LOCK_TIMEOUT) throw error;
+      return undefined;
+    }
+  }
+
+  /** @returns undefined when others were faster, or there is no such signer: it is worth another try */
+  async #lookAndStore(operations: readonly NamedOperation[], query: Query): Promise<Direct | Known | undefined> {
     const requestIds = binaryArray(
       'bytea',
       operations.map(({ requestId }) => requestId),
     );
-    const query = pooled(this.dataSource);
-    for (let tries = 0; tries < TRIES; tries += 1) {
-      const [look] = await query<Look>(LOOK, [this.network.name, this.signer.address, requestIds]);
-      if (look === undefined) return undefined;
-      if (this.#place !== undefined && this.#place.fence !== look.fence)
-        this.#sharedUntil = performance.now() + SHARED_MS;
-      this.#place = look.waiting || look.state !== 'active' ? undefined : look;
-      if (look.known.length > 0) return { known: look.known.map((place) => place - 1) };
-      if (look.waiting || look.state !== 'active') return this.#acceptOnly(operations, query);
-      const { maxTransactions, maxSlots } = packLimits(this.network, look.in_flight, look.slots);
-      const { acts, oversized } = this.#pack(operations, maxSlots);
-      // One that fits into no transaction fails by its own row, which is for the signing of waiting acts to write.
-      if (oversized) return this.#acceptOnly(operations, query);
-      if (maxTransactions === 0 || acts === undefined) return FULL;
-      const direct = await this.#store(acts, look);
-      if (direct !== undefined) return direct;
-    }
-    return undefined;
+    const [look] = await query<Look>(LOOK, [this.network.name, this.signer.address, requestIds]);
+    if (look === undefined) return undefined;
+    if (this.#place !== undefined && this.#place.fence !== look.fence)
+      this.#sharedUntil = performance.now() + SHARED_MS;
+    this.#place = look.waiting || look.state !== 'active' ? undefined : look;
+    if (look.known.length > 0) return { known: look.known.map((place) => place - 1) };
+    if (look.waiting || look.state !== 'active') return this.#acceptOnly(operations, query);
+    const { maxTransactions, maxSlots } = packLimits(this.network, look.in_flight, look.slots);
+    const { acts, oversized } = this.#pack(operations, maxSlots);
+    // One that fits into no transaction fails by its own row, which is for the signing of waiting acts to write.
+    if (oversized) return this.#acceptOnly(operations, query);
+    if (maxTransactions === 0 || acts === undefined) return FULL;
+    return this.#store(acts, look, query);
   }
 
   /** The leading acts that one transaction carries. */
@@ -179,24 +212,21 @@ export class DirectSigning {
     return { outcomes: await insertOperations(operations, query), attempts: [], full: false };
   }
 
-  /** @returns undefined when the signer, or one of the keys, is not as thought: nothing was stored */
-  async #store(acts: readonly NamedOperation[], place: Place): Promise<Direct | undefined> {
+  /**
+   * @returns undefined when the signer, or one of the keys, is not as thought: nothing was stored
+   * @throws Error that `orOvertaken` knows, to the same effect
+   */
+  async #store(acts: readonly NamedOperation[], place: Place, query: Query): Promise<Direct | undefined> {
     const { network, signer, failpoint } = this;
     const attempt = sign(network, signer, BigInt(place.next_nonce), acts);
     const slots = slotsOf(attempt.raw.length);
     failpoint('before-accept-commit');
     failpoint('before-attempt-commit');
-    let rows: InsertedRow[];
-    try {
-      rows = await rowsOf<InsertedRow>(this.dataSource, STORE, [
-        ...operationArrays(acts),
-        ...[place.id, place.fence, place.next_nonce],
-        ...[network.limits.maxInFlight, network.limits.maxPoolSlots - slots, attempt.raw, attempt.hash],
-      ]);
-    } catch (error) {
-      if (OVERTAKEN.includes((error as { code?: string }).code ?? '')) return undefined;
-      throw error;
-    }
+    const rows = await query<InsertedRow>(STORE, [
+      ...operationArrays(acts),
+      ...[place.id, place.fence, place.next_nonce],
+      ...[network.limits.maxInFlight, network.limits.maxPoolSlots - slots, attempt.raw, attempt.hash],
+    ]);
     const byId = new Map(rows.map((row) => [row.id, row]));
     if (!byId.has(acts[0]!.id)) return undefined;
     const after = (count: string) => String(BigInt(count) + 1n);
@@ -206,4 +236,11 @@ export class DirectSigning {
     });
     return { outcomes, attempts: [attempt], full: false };
   }
+}
+
+function orOvertaken<T>(work: Promise<T>): Promise<T | undefined> {
+  return work.catch((error: unknown) => {
+    if (OVERTAKEN.includes((error as { code?: string }).code ?? '')) return undefined;
+    throw error;
+  });
 }

@@ -23,7 +23,7 @@ const STALL_MS = 250;
 const ENOUGH = 64;
 /** While a stored one waits to be sent, ms. */
 const GATHER_MS = 16;
-/** While another process signs with the same key too, ms: each then makes fewer, larger ones, and is overtaken less often. */
+/** While another process signs with the same key too, ms: half as many come to each, and each makes fewer, larger ones. */
 const GATHER_SHARED_MS = 60;
 
 /** What waits for one signer, and what it waits for itself. */
