@@ -35,6 +35,8 @@ export default defineConfig({
           include: ['**/*.integration.spec.ts'],
           exclude: ignored,
           globalSetup: ['test/stack/global-setup.ts'],
+          // A line that background work prints while its file ends would be an error that no test handled.
+          disableConsoleIntercept: true,
           testTimeout: 120_000,
           hookTimeout: 240_000,
           maxWorkers: 2,

@@ -75,6 +75,16 @@ Error: nobody waited for me
   });
 });
 
+it('a runner that ends badly without a word of why is quoted', () => {
+  const all = report({ name: 'a', status: 'passed', statuses: ['passed'] });
+  const output = `${Array.from({ length: 200 }, (_, line) => `line ${line}`).join('\n')}\nUnhandled Rejection\nError: out of the blue\n`;
+  const { failed, failedNames } = countVitest('unit', all, { code: 1, output }, '/repo');
+  expect(failed).toBe(1);
+  expect(failedNames[0]).toMatch(/^unit: the runner ended with 1 although no test failed; what it said last:\n/);
+  expect(failedNames[0]).toMatch(/ line 199\n.*Unhandled Rejection\n.*out of the blue$/);
+  expect(failedNames[0]).not.toContain(' line 100\n');
+});
+
 describe('counting forge', () => {
   it('reads the closing line, not those of the suites', () => {
     const output = `[PASS] test_a() (gas: 1)

@@ -68,21 +68,25 @@ export function countVitest(
   const unhandled = unhandledErrors(output);
   if (unhandled.length > 0) {
     counts.failed += 1;
-    counts.failedNames.push(
-      `${suite}: errors that no test handled:${unhandled.map((line) => `\n    ${line}`).join('')}`,
-    );
+    counts.failedNames.push(`${suite}: errors that no test handled:${indented(unhandled)}`);
   }
-  return badEnd(suite, counts, exitCode);
+  const counted = badEnd(suite, counts, exitCode);
+  if (counts.failed > 0 || counted.failed === 0 || output === '') return counted;
+  const [why] = counted.failedNames;
+  return { ...counted, failedNames: [`${why}; what it said last:${indented(linesOf(output).slice(-LINES_TOLD))}`] };
 }
 
-/** Enough for a message and its stack. */
-const UNHANDLED_LINES = 60;
+/** Lines of output repeated with the result: enough for a message and its stack. */
+const LINES_TOLD = 60;
+
+const linesOf = (output: string) => plain(output).split('\n').filter(Boolean);
+const indented = (lines: readonly string[]) => lines.map((line) => `\n    ${line}`).join('');
 
 /** What vitest prints under that heading, far above: nothing else says why a run ended badly in which every test passed. */
 function unhandledErrors(output: string): string[] {
   const [, section = ''] = plain(output).split(/^⎯+ Unhandled Errors ⎯+$/m);
-  const [lines = ''] = section.split(/^⎯+$/m);
-  return lines.split('\n').filter(Boolean).slice(0, UNHANDLED_LINES);
+  const [text = ''] = section.split(/^⎯+$/m);
+  return linesOf(text).slice(0, LINES_TOLD);
 }
 
 /** Counts a run of forge by its closing line. */

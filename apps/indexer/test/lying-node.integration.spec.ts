@@ -307,7 +307,7 @@ describe('a node that lies of its chain', () => {
     [
       'the transactions and receipts',
       (_, hash) => (call, answer) =>
-        isBlock(call) && call.params[1] && (answer as RpcBlock).hash === hash ? null : answer,
+        isBlock(call) && call.params[1] && (answer as RpcBlock | null)?.hash === hash ? null : answer,
     ],
   ])('is told on when it withholds %s of a block', async (what, withhold) => {
     const name = `withholds ${what}`;

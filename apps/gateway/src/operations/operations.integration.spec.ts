@@ -253,11 +253,12 @@ describe('an operation', () => {
     const accepted = await operationOf(await register('ten'));
     const response = await ask(`/v1/operations/${accepted.id}/stream`);
     expect(response.headers.get('content-type')).toContain('text/event-stream');
-    setTimeout(() => void decide(accepted), 50);
+    const decided = new Promise((wake) => setTimeout(wake, 50)).then(() => decide(accepted));
     const events = [...(await response.text()).matchAll(/^data: (.*)$/gm)].map(
       (match) => (JSON.parse(match[1]!) as Operation).state,
     );
     expect(events).toEqual(['accepted', 'confirmed']);
+    await decided;
   });
 });
 
