@@ -1,5 +1,5 @@
-import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
+import { pipeline } from 'node:stream/promises';
 import pg from 'pg';
 
 /** The block up to which the mirror of a network holds everything. Hashes 0x-hex. */
@@ -66,26 +66,30 @@ export class MirrorBlocks {
    * @returns false when one of them is not stored raw; the file is then of no use
    */
   async writeRaw(from: bigint, to: bigint, file: string): Promise<boolean> {
-    const out = createWriteStream(file, { mode: 0o600 });
-    await once(out, 'open');
-    let next = from;
-    try {
-      while (next <= to) {
-        const { rows } = await this.client.query(
-          'SELECT number, raw FROM mirror.block WHERE network = $1 AND number BETWEEN $2 AND $3 ORDER BY number LIMIT $4',
-          [this.network, String(next), String(to), PAGE],
-        );
-        if (rows.length === 0) return false;
-        for (const row of rows) {
-          if (BigInt(row.number) !== next || row.raw === null) return false;
-          if (!out.write(row.raw)) await once(out, 'drain');
-          next += 1n;
-        }
+    let written = 0n;
+    const counted = async function* (blocks: AsyncIterable<Buffer>) {
+      for await (const raw of blocks) {
+        written += 1n;
+        yield raw;
       }
-      return true;
-    } finally {
-      out.end();
-      await once(out, 'close');
+    };
+    await pipeline(this.#raw(from, to), counted, createWriteStream(file, { mode: 0o600 }));
+    return written === to - from + 1n;
+  }
+
+  /** In order, up to the first that is missing. */
+  async *#raw(from: bigint, to: bigint): AsyncGenerator<Buffer> {
+    for (let next = from; next <= to; ) {
+      const { rows } = await this.client.query(
+        'SELECT number, raw FROM mirror.block WHERE network = $1 AND number BETWEEN $2 AND $3 ORDER BY number LIMIT $4',
+        [this.network, String(next), String(to), PAGE],
+      );
+      if (rows.length === 0) return;
+      for (const row of rows) {
+        if (BigInt(row.number) !== next || row.raw === null) return;
+        yield row.raw;
+        next += 1n;
+      }
     }
   }
 

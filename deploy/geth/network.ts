@@ -5,6 +5,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { addressOf, newKey } from '../../libs/chain-client/src/keys/secp256k1.js';
 import { toHex } from '../../libs/platform/src/bytes.js';
+import { unlessAborted } from './abort.js';
 import { findGeth, type GethBinary } from './binary.js';
 import { stopLeftover } from './child-process.js';
 import { dagDirectory, ensureDags } from './dag.js';
@@ -139,9 +140,7 @@ export async function startNetwork(options: NetworkOptions): Promise<RunningNetw
       ...{ geth, genesis, logger, apart: options.apart ?? false, strangers: readKeptPeers },
       supervision: { peerIntervalMs: several ? 1_000 : 5_000 },
     });
-    const ready = set.ready();
-    ready.catch(() => {}); // heard below, unless the signal is first
-    await Promise.race([ready, ...(signal ? [rejection(signal)] : [])]);
+    await unlessAborted(set.ready(), signal);
     const nodes: NetworkNode[] = [];
     for (const [index, supervised] of set.nodes.entries()) {
       const { title, dir: own } = members[index] as Member;
@@ -241,11 +240,4 @@ async function requirePorts(first: number, count: number): Promise<void> {
   const taken = ports.filter((_, index) => !free[index]);
   if (taken.length === 0) return;
   throw new Error(`ports ${taken.join(', ')} of 127.0.0.1 are taken by another program; choose others with --ports`);
-}
-
-function rejection(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    if (signal.aborted) reject(signal.reason);
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-  });
 }

@@ -40,6 +40,7 @@ export async function openRpcGate(ipcPath: string, port: number): Promise<RpcGat
   const open = new Set<Socket>();
   const server = createServer((request, response) => {
     answer(ipcPath, request, response).catch((error: Error) => {
+      if (response.headersSent) return void response.destroy();
       response.writeHead(502, { 'content-type': 'application/json' });
       response.end(JSON.stringify(problem(null, -32603, `the node did not answer: ${error.message}`)));
     });
@@ -50,6 +51,7 @@ export async function openRpcGate(ipcPath: string, port: number): Promise<RpcGat
     socket.once('close', () => open.delete(socket));
   });
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
+    socket.on('error', () => socket.destroy());
     if (!isOurs(request)) return socket.end('HTTP/1.1 403 Forbidden\r\n\r\n');
     sockets.handleUpgrade(request, socket, head, (client) => void relay(ipcPath, client));
   });

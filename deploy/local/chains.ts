@@ -1,5 +1,6 @@
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { unlessAborted } from '../geth/abort.js';
 import { type AnvilNode, startAnvil } from '../geth/anvil.js';
 import type { GethBinary } from '../geth/binary.js';
 import { type Deployment, deployLedger } from '../geth/deploy-ledger.js';
@@ -116,16 +117,6 @@ export async function startChains(
     await stop();
     throw error;
   }
-}
-
-/** Waits for `work`, but no longer than until `signal` says stop. @throws the signal's reason */
-export async function unlessAborted<T>(work: Promise<T>, signal?: AbortSignal): Promise<T> {
-  signal?.throwIfAborted();
-  work.catch(() => {}); // heard through the race, if at all
-  const aborted = new Promise<never>((_, reject) => {
-    signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
-  });
-  return Promise.race([work, aborted]);
 }
 
 async function startGeth(

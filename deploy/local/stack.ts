@@ -1,11 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { migrate } from '../../libs/database/src/migrate.js';
+import { unlessAborted } from '../geth/abort.js';
 import { findAnvil } from '../geth/anvil.js';
 import { findGeth, type GethBinary } from '../geth/binary.js';
 import { stopLeftover } from '../geth/child-process.js';
 import type { Logger } from '../geth/program.js';
-import { type Chains, type HospitalSetup, startChains, unlessAborted } from './chains.js';
+import { type Chains, type HospitalSetup, startChains } from './chains.js';
 import { gatewayEnvironment } from './gateway-environment.js';
 import { type HospitalLayout, portNames, projectRoot, type StackLayout } from './layout.js';
 import { assertPortsFree } from './ports.js';
