@@ -49,13 +49,14 @@ const bytes = (hex: string) => Buffer.from(hex.slice(2), 'hex');
 async function until<T>(
   probe: () => Promise<T | undefined | false | null> | T | undefined | false | null,
   what: string,
+  patienceMs = 60_000,
 ) {
-  for (const deadline = Date.now() + 60_000; Date.now() < deadline; ) {
+  for (const deadline = Date.now() + patienceMs; Date.now() < deadline; ) {
     const value = await probe();
     if (value) return value;
     await new Promise((wake) => setTimeout(wake, 25));
   }
-  throw new Error(`waited 60 s for ${what}`);
+  throw new Error(`waited ${patienceMs / 1000} s for ${what}`);
 }
 
 interface Block {
@@ -120,8 +121,8 @@ async function sendUntilGone(ipcPath: string, wallet: Wallet, most = 100_000): P
 }
 
 const newWallet = () => new Wallet(`0x${randomBytes(32).toString('hex')}`);
-const mined = (ipcPath: string, count: number) =>
-  until(async () => Number((await blockAt(ipcPath, 'latest')).number) >= count, `${count} blocks`);
+const mined = (ipcPath: string, count: number, patienceMs?: number) =>
+  until(async () => Number((await blockAt(ipcPath, 'latest')).number) >= count, `${count} blocks`, patienceMs);
 
 function localOptions(sealerKey: Buffer, change: Partial<SupervisorOptions> = {}): SupervisorOptions {
   if (!geth) throw new Error('no geth');
@@ -269,7 +270,8 @@ describe.skipIf(!geth)('supervised nodes of a global network', () => {
     await until(() => b.current() && nodeOf(b).pid !== pid, 'the second node again');
     await until(async () => (await peerCount(nodeOf(b).ipcPath)) > 0, 'its peer');
     const height = Number((await blockAt(nodeOf(a).ipcPath, 'latest')).number);
-    await mined(nodeOf(a).ipcPath, height + 2);
-    await mined(nodeOf(b).ipcPath, height + 2);
-  });
+    // Two sealers that took different turns while they were apart stand still until one is started again, after 20 s, then 40 s.
+    await mined(nodeOf(a).ipcPath, height + 2, 180_000);
+    await mined(nodeOf(b).ipcPath, height + 2, 180_000);
+  }, 420_000);
 });
