@@ -105,9 +105,8 @@ const STORE: Statement = {
     SELECT whole.one, stored.* FROM whole LEFT JOIN stored ON true`,
 };
 
-/** SQLSTATE of the division above, and of a nonce or key that somebody else stored first. */
-const OVERTAKEN = ['22012', '23505'];
-const LOCK_TIMEOUT = '55P03';
+/** SQLSTATE of the division above, of a nonce or key that somebody else stored first, and of a turn lost by stalling in it. */
+const OVERTAKEN = ['22012', '23505', '25P03'];
 
 const FULL: Direct = { outcomes: [], attempts: [], full: true };
 
@@ -150,33 +149,24 @@ export class DirectSigning {
       if (direct !== undefined) return direct;
     }
     for (let tries = 0; tries < TRIES; tries += 1) {
-      const direct = this.shared
-        ? await this.#takeTurn(operations)
-        : await orOvertaken(this.#lookAndStore(operations, pooled(this.dataSource)));
+      const direct = await orOvertaken(
+        this.shared ? this.#takeTurn(operations) : this.#lookAndStore(operations, pooled(this.dataSource)),
+      );
       if (direct !== undefined) return direct;
     }
     return undefined;
   }
 
   /** As `#lookAndStore`, with the signer locked from first to last: who shares it waits meanwhile, and signs nothing in vain. */
-  async #takeTurn(operations: readonly NamedOperation[]): Promise<Direct | Known | undefined> {
-    let commits = false;
-    try {
-      return await inTransaction(
-        this.dataSource,
-        async (query) => {
-          await query(LOCK, [this.network.name, this.signer.address]);
-          const direct = await this.#lookAndStore(operations, query);
-          commits = true;
-          return direct;
-        },
-        PATIENCE,
-      );
-    } catch (error) {
-      // Only of a commit it is unknown whether it happened. But for a turn that doesn't come nobody should wait again.
-      if (commits || (error as { code?: string }).code === LOCK_TIMEOUT) throw error;
-      return undefined;
-    }
+  #takeTurn(operations: readonly NamedOperation[]): Promise<Direct | Known | undefined> {
+    return inTransaction(
+      this.dataSource,
+      async (query) => {
+        await query(LOCK, [this.network.name, this.signer.address]);
+        return this.#lookAndStore(operations, query);
+      },
+      PATIENCE,
+    );
   }
 
   /** @returns undefined when others were faster, or there is no such signer: it is worth another try */
