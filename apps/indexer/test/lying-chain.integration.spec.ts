@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { LiarBench, telling } from '../../../test/indexer/liar-bench.js';
 import type { RpcBlock } from '../src/follow/rpc-block.js';
 import { mirroredEvents } from './chain-oracle.js';
-import { LiarBench, telling } from './liar-bench.js';
 import { type Lie, lies, type Told } from './lies.js';
 import type { Tell } from './lying-node.js';
 

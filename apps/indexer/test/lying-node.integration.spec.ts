@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { LiarBench, rawOf, telling } from '../../../test/indexer/liar-bench.js';
 import { chainEvents, type EventLine, mirroredEvents } from './chain-oracle.js';
-import { LiarBench, rawOf, telling } from './liar-bench.js';
 import { type Lie, lies, type Told } from './lies.js';
 import type { Tell } from './lying-node.js';
 import { WatchedRunner } from './watched-runner.js';
