@@ -58,6 +58,10 @@ export class LiarBench {
     return bench;
   }
 
+  get mirrorUrl(): string {
+    return this.database.mirrorUrl;
+  }
+
   async stop(): Promise<void> {
     await this.load.close();
     await this.node.stop();

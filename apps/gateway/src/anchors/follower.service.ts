@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { Inject, Injectable } from '@nestjs/common';
 import { ProblemError } from '../../../../libs/platform/src/errors.js';
 import type { Logger } from '../../../../libs/platform/src/logger.js';
@@ -15,6 +16,7 @@ import { MOST_LEAVES } from './ledger.peer.js';
 /** Anchors of one hospital looked at in a round, and leaves asked for: what is left, the next round goes on with. */
 const ANCHORS_A_ROUND = 200;
 const LEAVES_A_ROUND = 50n * MOST_LEAVES;
+const FOLDED_AT_ONCE = 512;
 
 /** How events fold onto an anchor's beginning. */
 type Fold =
@@ -111,7 +113,11 @@ export class AnchorFollower {
       if (at - from.sequence >= most || this.#stopped) return { result: 'unfinished', at, head };
       const through = localSequence - at > MOST_LEAVES ? at + MOST_LEAVES : localSequence;
       const leaves = await this.client.leaves(hospital, chainId, at, through);
-      for (const leaf of leaves) head = foldHead(head, ++at, leaf);
+      for (const [index, leaf] of leaves.entries()) {
+        head = foldHead(head, ++at, leaf);
+        // A long fold keeps nobody waiting.
+        if (index % FOLDED_AT_ONCE === FOLDED_AT_ONCE - 1) await setImmediate();
+      }
       // An answer is as long as it was asked to be, or there is no more.
       if (at < through) return { result: 'broken', given: at - previousSequence };
     }

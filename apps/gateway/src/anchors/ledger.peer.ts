@@ -9,6 +9,8 @@ import { AnchoringStore } from './anchoring.store.js';
 
 /** Leaves in one answer: 128 KiB. */
 export const MOST_LEAVES = 4_096n;
+/** Events read and hashed at once: about two milliseconds, in which nobody else is served. */
+const PIECE = 256n;
 
 /**
  * What other hospitals may ask of this hospital's own ledger, to hold it against its anchors: leaf hashes of events, and what a block came to.
@@ -37,8 +39,14 @@ export class LedgerPeer implements OnModuleInit {
     const after = numberIn(params.after);
     const through = numberIn(params.through);
     const last = through - after > MOST_LEAVES ? after + MOST_LEAVES : through;
-    const events = await this.store.events(this.#local.name, after, last);
-    return { status: 200, body: Buffer.concat(events.map(({ topics, data }) => keccak256(topics, data))) };
+    const leaves: Buffer[] = [];
+    for (let at = after; at < last; at += PIECE) {
+      const to = last - at > PIECE ? at + PIECE : last;
+      const events = await this.store.events(this.#local.name, at, to);
+      for (const { topics, data } of events) leaves.push(keccak256(topics, data));
+      if (BigInt(events.length) < to - at) break;
+    }
+    return { status: 200, body: Buffer.concat(leaves) };
   }
 
   /** Hash of a final block, and the ledger's sequence and head after it. 404 where the chain has none. */

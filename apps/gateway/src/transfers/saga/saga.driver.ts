@@ -117,10 +117,10 @@ export class SagaDriver implements OnApplicationBootstrap, BeforeApplicationShut
     const news = cursors.filter(({ network, sequence }) => this.#seen.get(network) !== sequence);
     if (news.length === 0) return;
     await this.store.discover();
-    for (const { network, sequence, finalNumber } of news) {
+    for (const { network, sequence } of news) {
       const seen = this.#seen.get(network);
       if (seen === undefined) await this.store.wakeAll();
-      else await this.store.wake(network, seen, finalNumber);
+      else await this.store.wake(network, seen, sequence);
       this.#seen.set(network, sequence);
     }
   }

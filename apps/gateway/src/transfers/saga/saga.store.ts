@@ -173,25 +173,27 @@ export class SagaStore {
     return rows.length;
   }
 
-  /** Last sequence and final block of each network, for telling what is new. */
-  cursors(): Promise<{ network: string; sequence: string; finalNumber: string }[]> {
+  /** The last final sequence of each network, for telling what is new. */
+  cursors(): Promise<{ network: string; sequence: string }[]> {
     return this.dataSource.query(
-      `SELECT c.network, c.final_number::text AS "finalNumber", coalesce((SELECT max(e.sequence) FROM mirror.emr_event e
-         WHERE e.network = c.network AND e.block_number <= c.final_number), 0)::text AS sequence
-       FROM mirror.cursor c`,
+      `SELECT c.network, coalesce(b.sequence, 0)::text AS sequence
+       FROM mirror.cursor c LEFT JOIN mirror.block b ON b.network = c.network AND b.number = c.final_number`,
     );
   }
 
-  /** Makes due the open transfers whose records had final events after `sequence` of a network. */
-  async wake(network: string, sequence: string, finalNumber: string): Promise<void> {
+  /**
+   * Makes due the open transfers whose records had events behind `after`, through `through`, of a network. Both ends are of the key that the
+   * records' index goes on with, so it costs what the open transfers do, however many events there are.
+   */
+  async wake(network: string, after: string, through: string): Promise<void> {
     await this.dataSource.query(
       `UPDATE gateway.transfer t SET next_attempt_at = now()
-       FROM (SELECT DISTINCT e.record_id FROM mirror.emr_event e
-             WHERE e.network = $1 AND e.sequence > $2 AND e.block_number <= $3
-               AND (e.operation IN (1, 2, 4) OR e.operation BETWEEN 16 AND 31)) e
-       WHERE t.step NOT IN ('done', 'failed') AND t.next_attempt_at > now()
-         AND (t.record_id = e.record_id OR t.received_record_id = e.record_id)`,
-      [network, sequence, finalNumber],
+       WHERE t.step NOT IN ('done', 'failed') AND t.next_attempt_at > now() AND (
+         SELECT true FROM mirror.emr_event e
+         WHERE e.network = $1 AND e.record_id = ANY (ARRAY[t.record_id, t.received_record_id])
+           AND e.sequence > $2 AND e.sequence <= $3
+           AND (e.operation IN (1, 2, 4) OR e.operation BETWEEN 16 AND 31) LIMIT 1)`,
+      [network, after, through],
     );
   }
 
