@@ -43,7 +43,7 @@ const featureLooks = [
   'operation-cancellation',
 ] as const;
 
-export type PlainLook = (typeof plainLooks)[number];
+type PlainLook = (typeof plainLooks)[number];
 export type LookKind = PlainLook | (typeof featureLooks)[number];
 
 /** Every kind of entry in the access log: looks that are no acts on the ledger, and releases of content. */

@@ -1,6 +1,5 @@
 import { Injectable } from '@nestjs/common';
 import { toHex } from '../../../../libs/platform/src/bytes.js';
-import { ProblemError } from '../../../../libs/platform/src/errors.js';
 import { AccessLog } from '../audit/access-log.service.js';
 import type { Caller } from '../auth/caller.js';
 import { toInstant } from '../http/fields.js';
@@ -19,17 +18,9 @@ export class EmrViews {
   ) {}
 
   async one(caller: Caller, recordId: Buffer): Promise<LedgerRecord> {
-    try {
-      const record = await this.records.requireVisible(caller, recordId);
-      await this.accessLog.record(caller, { kind: 'record-metadata', recordId });
-      return record;
-    } catch (error) {
-      // Whoever tries records that aren't theirs to see shows in the log as well.
-      if (error instanceof ProblemError && error.code === 'NOT_FOUND') {
-        await this.accessLog.record(caller, { kind: 'record-metadata', recordId, detail: { refused: true } });
-      }
-      throw error;
-    }
+    const record = await this.records.requireVisible(caller, recordId);
+    await this.accessLog.record(caller, { kind: 'record-metadata', recordId });
+    return record;
   }
 
   /** One row more than `limit`, so that the page knows whether another follows. */

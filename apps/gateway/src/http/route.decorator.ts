@@ -4,7 +4,7 @@ import { ApiConsumes, ApiExtension, ApiHeader, ApiOperation, ApiProduces, ApiRes
 import type { ZodType } from 'zod';
 import type { ErrorCode } from '../../../../libs/platform/src/errors.js';
 import { LookInterceptor } from '../audit/look.interceptor.js';
-import { isPlainLook, type LookKind } from '../audit/look.js';
+import type { LookKind } from '../audit/look.js';
 import type { RoleName } from '../auth/caller.js';
 import { operationSchema } from '../operations/operation.schema.js';
 
@@ -104,8 +104,7 @@ export function Route(options: RouteOptions): MethodDecorator {
     ...Object.entries(success).map(([status, given]) => responseOf(Number(status), given)),
   ];
   if (options.look) {
-    decorators.push(ApiExtension('x-access-log', options.look));
-    if (isPlainLook(options.look)) decorators.push(UseInterceptors(LookInterceptor));
+    decorators.push(ApiExtension('x-access-log', options.look), UseInterceptors(LookInterceptor));
   }
   if (act) {
     decorators.push(
