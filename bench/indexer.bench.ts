@@ -30,14 +30,21 @@ export async function run(args: string[]): Promise<number> {
   mkdirSync(state, { recursive: true });
   const release = lockState(state);
   const logger = { info: log, warn: (message: string) => log(`! ${message}`) };
+  const stopping = new AbortController();
+  const onSignal = () => stopping.abort(new Error('stopped by a signal'));
+  process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
+  const { signal } = stopping;
   const postgres = await startBenchPostgres(state, options.port);
   try {
-    const given: Given = { postgres, dir: state, logger };
+    const given: Given = { postgres, dir: state, logger, signal };
     const backfills = await measureBackfills(given, options, log);
+    signal.throwIfAborted();
     log('live commits');
     const live = await liveCommits(given);
+    signal.throwIfAborted();
     log('a 40-deep reorganisation');
     const reorganised = await reorganisation(given);
+    signal.throwIfAborted();
     log('pages of a patient');
     const pages = options.rows === 0 ? [] : await patientPages(postgres, options.rows, log);
     const figures = {
@@ -64,15 +71,16 @@ export async function run(args: string[]): Promise<number> {
   } finally {
     await postgres.stop();
     release();
+    process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
   }
 }
 
 async function measureBackfills(given: Given, options: IndexerBenchOptions, log: (message: string) => void) {
-  const { postgres, dir, logger } = given;
+  const { postgres, dir, logger, signal } = given;
   const own =
     options.node === undefined
       ? await loadedChain({
-          ...{ logger, log, blocks: options.blocks, events: options.events },
+          ...{ logger, log, signal, blocks: options.blocks, events: options.events },
           dir: join(dir, `chain-${options.blocks}x${options.events}`),
         })
       : undefined;
@@ -88,13 +96,14 @@ async function measureBackfills(given: Given, options: IndexerBenchOptions, log:
       log(`  ${eventsPerSecond} events/s ${how}: ${events} in ${seconds.toFixed(1)} s, ${rssMb} MiB`);
     for (let turn = 1; turn <= options.repeat; turn++) {
       log(`turn ${turn} of ${options.repeat}: blocks ${chain.startBlock} to ${to}`);
-      const unchecked = await indexerBackfill({ postgres, chain, to, dir, env: { VERIFICATION: 'off' } });
+      const unchecked = await indexerBackfill({ postgres, chain, to, dir, signal, env: { VERIFICATION: 'off' } });
       believed.push(unchecked);
       tell('by the indexer, VERIFICATION=off', unchecked);
+      signal.throwIfAborted();
       const loop = await bareBackfill(postgres, chain, to, unchecked.events);
       bare.push(loop);
       tell('by the bare loop', loop);
-      const filled = await indexerBackfill({ postgres, chain, to, dir });
+      const filled = await indexerBackfill({ postgres, chain, to, dir, signal });
       verified.push(filled);
       tell('by the indexer', filled);
       if (turn === options.repeat) restarts = await restart(filled.indexer);

@@ -31,13 +31,20 @@ export async function indexerBackfill(given: {
   chain: FollowedChain;
   to: bigint;
   dir: string;
+  signal: AbortSignal;
   env?: Record<string, string>;
 }): Promise<Filled> {
   const { chain, to } = given;
   const database = await given.postgres.fresh('backfill');
   const dir = join(given.dir, 'backfill');
   mkdirSync(dir, { recursive: true });
-  const indexer = new IndexerUnderTest({ chain, databaseUrl: database.mirrorUrl, dir, env: given.env });
+  const indexer = new IndexerUnderTest({
+    chain,
+    databaseUrl: database.mirrorUrl,
+    dir,
+    signal: given.signal,
+    env: given.env,
+  });
   const listener = new pg.Client({ connectionString: database.mirrorUrl });
   await listener.connect();
   try {

@@ -104,9 +104,9 @@ const SEND = 100;
  * kept; a chain that a kill left half made is made anew.
  */
 export async function loadedChain(
-  options: ChainOptions & { blocks: number; events: number; log(message: string): void },
+  options: ChainOptions & { blocks: number; events: number; signal: AbortSignal; log(message: string): void },
 ): Promise<BenchChain> {
-  const { dir, blocks, events, log } = options;
+  const { dir, blocks, events, signal, log } = options;
   const complete = join(dir, 'complete');
   if (existsSync(complete)) return startBenchChain(options);
   log(`making a chain of ${blocks} blocks of ${events} events; it is kept for the next run`);
@@ -117,6 +117,7 @@ export async function loadedChain(
     const first = acts.nonce;
     const total = blocks * events;
     for (let sent = 0; sent < total; ) {
+      signal.throwIfAborted();
       const count = Math.min(SEND, total - sent);
       const calls = Array.from({ length: count }, () => acts.query(1, gasLimit));
       await chain.rpc.batch(calls.map((raw) => ({ method: 'eth_sendRawTransaction', params: [raw] })));

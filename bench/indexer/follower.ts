@@ -13,6 +13,8 @@ export interface Given {
   /** the bench's state folder */
   dir: string;
   logger: Logger;
+  /** the bench is to end */
+  signal: AbortSignal;
 }
 
 /** An indexer that has caught up with a chain of the bench's own. */
@@ -32,14 +34,14 @@ export function followed({ ledger, rpcUrl }: BenchChain, finalityDepth = 1): Fol
 
 /** Follows `chain` into a fresh mirror while `work` goes on. */
 export async function withFollower<T>(
-  given: Pick<Given, 'postgres' | 'dir'> & { chain: BenchChain; finalityDepth: number },
+  given: Pick<Given, 'postgres' | 'dir' | 'signal'> & { chain: BenchChain; finalityDepth: number },
   work: (follower: Follower) => Promise<T>,
 ): Promise<T> {
   const database = await given.postgres.fresh('follower');
   const dir = join(given.dir, 'follower');
   mkdirSync(dir, { recursive: true });
   const chain = followed(given.chain, given.finalityDepth);
-  const indexer = new IndexerUnderTest({ chain, databaseUrl: database.mirrorUrl, dir });
+  const indexer = new IndexerUnderTest({ chain, databaseUrl: database.mirrorUrl, dir, signal: given.signal });
   const listener = new pg.Client({ connectionString: database.mirrorUrl });
   await listener.connect();
   try {

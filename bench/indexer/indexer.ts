@@ -35,7 +35,13 @@ export class IndexerUnderTest {
   private child: ChildProcess | undefined;
 
   constructor(
-    private readonly given: { chain: FollowedChain; databaseUrl: string; dir: string; env?: Record<string, string> },
+    private readonly given: {
+      chain: FollowedChain;
+      databaseUrl: string;
+      dir: string;
+      signal: AbortSignal;
+      env?: Record<string, string>;
+    },
   ) {}
 
   /** Starts it; it answers before it follows. */
@@ -66,9 +72,10 @@ export class IndexerUnderTest {
     }
   }
 
-  /** @throws Error when it ended, stopped following, or doesn't get there in half an hour */
+  /** @throws Error when it ended, stopped following, or doesn't get there in half an hour; the signal's reason */
   async until(reached: (network: NetworkHealth, status: string) => boolean, pollMs = 5): Promise<void> {
     for (const deadline = performance.now() + PATIENCE_MS; performance.now() < deadline; await sleep(pollMs)) {
+      this.given.signal.throwIfAborted();
       if (this.child?.exitCode !== null) throw new Error(`the indexer ended:\n${this.output}`);
       const health = await this.health();
       const network = health?.networks.bench;

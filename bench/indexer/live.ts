@@ -17,11 +17,11 @@ const RECORDS = 100;
  * the bench's own, to the mirror's notification that it is committed: fetching, verification and all.
  * @returns milliseconds, one for each block
  */
-export async function liveCommits({ postgres, dir, logger }: Given): Promise<number[]> {
+export async function liveCommits({ postgres, dir, logger, signal }: Given): Promise<number[]> {
   const chain = await freshChain({ dir: join(dir, 'live-chain'), logger });
   try {
     const acts = await prepareRecords(chain, RECORDS);
-    return await withFollower({ postgres, dir, chain, finalityDepth: 1 }, async ({ listener }) => {
+    return await withFollower({ postgres, dir, signal, chain, finalityDepth: 1 }, async ({ listener }) => {
       const committed = new Map<bigint, number>();
       listener.on('notification', ({ payload }) => committed.set(committedNumber(payload), performance.now()));
       const announced = new Map<bigint, number>();

@@ -27,11 +27,11 @@ const PATIENCE_MS = 30_000;
  * history whole, as after a partition; the time is from its waking to the commit that holds the last new block. Readers page through the
  * newest events all along.
  */
-export async function reorganisation({ postgres, dir, logger }: Given): Promise<Reorganised> {
+export async function reorganisation({ postgres, dir, logger, signal }: Given): Promise<Reorganised> {
   const chain = await freshChain({ dir: join(dir, 'reorganised-chain'), kind: 'anvil', logger });
   try {
     const acts = await prepareRecords(chain, RECORDS);
-    return await withFollower({ postgres, dir, chain, finalityDepth: FINALITY }, async (follower) => {
+    return await withFollower({ postgres, dir, signal, chain, finalityDepth: FINALITY }, async (follower) => {
       const { indexer, database, listener } = follower;
       const snapshot = await chain.rpc.request<string>('evm_snapshot');
       const { nonce } = acts;
