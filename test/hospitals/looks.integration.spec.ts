@@ -139,9 +139,9 @@ async function readDocument(): Promise<void> {
   }
 }
 
-/** Another value of the shape, behind which there is nothing. */
+/** Another value of the shape, behind which there is nothing: of a number, or an event by its number; else of 64 or 32 hex digits. */
 function unknownLike(sample: string): string {
-  if (!/^0x/.test(sample) && /\d+$/.test(sample)) return sample.replace(/\d+$/, '999999');
+  if (/^(ev_.*_)?\d+$/.test(sample)) return sample.replace(/\d+$/, '999999');
   return sample.slice(0, -1) + (sample.endsWith('a') ? 'b' : 'a');
 }
 
