@@ -1,21 +1,11 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { faultInAccessLog } from '../../libs/proof/src/access-log.js';
+import { type DocumentedRead, documentedReads, exampleBody, filledPath, unknownLike } from './documented-reads.js';
 import { type Answer, expectStatus, type Hospital, type Hospitals, startHospitals } from './hospitals.js';
 import { ask, done, type Person, propose, see, until } from './transfers.js';
 
 /** Nobody looks without a trace, and a patient sees every one: over HTTP, real ledgers, two hospitals. */
-
-interface Described {
-  $ref?: string;
-  examples?: unknown[];
-  example?: unknown;
-}
-interface Operation {
-  'x-roles': string | string[];
-  'x-access-log'?: string;
-  requestBody?: { content: Record<string, { schema: Described }> };
-}
 
 const clinician = ['clinician'];
 const identifier = { system: 'urn:hospital-1:mrn', value: 'KANARI-0815' };
@@ -28,8 +18,7 @@ let a: Hospital;
 let b: Hospital;
 let sql: pg.Client;
 /** Every route that shows something, as the document has it. */
-const reads: { name: string; method: string; path: string; operation: Operation }[] = [];
-let components: Record<string, Described>;
+let reads: DocumentedRead[];
 /** Something to look at behind each parameter of a path. */
 const samples: Record<string, string> = {};
 let record: string;
@@ -58,7 +47,7 @@ beforeAll(async () => {
   for (const who of ['clinician', 'stranger', 'privacy-officer', 'records-officer', 'foreign'] as const)
     await people[who]!.at.register(people[who]!.name, people[who]!.roles);
   await live();
-  await readDocument();
+  reads = await documentedReads(a.url);
 });
 afterAll(async () => {
   await sql?.end();
@@ -124,47 +113,11 @@ function idIn(answer: Answer): string {
   return expectStatus(answer, 201).headers.get('location')!.split('/').pop()!;
 }
 
-async function readDocument(): Promise<void> {
-  const document = (await (await fetch(`${a.url}/openapi.json`)).json()) as {
-    paths: Record<string, Record<string, Operation>>;
-    components: { schemas: typeof components };
-  };
-  components = document.components.schemas;
-  for (const [path, item] of Object.entries(document.paths)) {
-    for (const [method, operation] of Object.entries(item)) {
-      const shows = method === 'get' || path.endsWith('/_search') || operation['x-access-log'] !== undefined;
-      if (shows && operation['x-roles'] !== 'public')
-        reads.push({ name: `${method} ${path}`, method, path, operation });
-    }
-  }
-}
-
-/** Another value of the shape, behind which there is nothing: of a number, or an event by its number; else of 64 or 32 hex digits. */
-function unknownLike(sample: string): string {
-  if (/^(ev_.*_)?\d+$/.test(sample)) return sample.replace(/\d+$/, '999999');
-  return sample.slice(0, -1) + (sample.endsWith('a') ? 'b' : 'a');
-}
-
-/** Calls a route as the document describes it, as somebody who may. @param change of the sample behind each parameter of its path */
-function call(
-  { method, path, operation }: (typeof reads)[number],
-  change = (sample: string): string => sample,
-): Promise<Answer> {
-  const parts = path.split('/');
-  const filled = parts.map((part, index) => {
-    if (!part.startsWith('{')) return part;
-    const name = parts.slice(0, index + 1).join('/');
-    const sample = samples[name];
-    if (sample === undefined) throw new Error(`say in "samples" what ${name} is to be called with`);
-    return change(sample);
-  });
-  const roles = operation['x-roles'];
+/** As somebody who may. @param change of the sample behind each parameter of its path */
+function call(route: DocumentedRead, change?: (sample: string) => string): Promise<Answer> {
+  const { roles } = route;
   const { at, name, roles: own } = people[typeof roles === 'string' ? 'clinician' : roles[0]!]!;
-  const described = operation.requestBody?.content['application/json']?.schema;
-  const schema = described?.$ref === undefined ? described : components[described.$ref.split('/').pop()!];
-  const body = schema?.examples?.[0] ?? schema?.example;
-  if (described && body === undefined) throw new Error(`${method} ${path} has no example of its body`);
-  return at.call(name, own, method.toUpperCase(), filled.join('/'), body);
+  return at.call(name, own, route.method.toUpperCase(), filledPath(route, samples, change), exampleBody(route));
 }
 
 const newest = async () => (await sql.query('SELECT coalesce(max(id), 0) AS id FROM gateway.access_log')).rows[0].id;
@@ -172,7 +125,7 @@ const newest = async () => (await sql.query('SELECT coalesce(max(id), 0) AS id F
 describe('every route that shows something', () => {
   it('says which entry it leaves in the access log, but for those that show the caller alone', () => {
     expect(reads.length).toBeGreaterThan(30);
-    const silent = reads.filter(({ operation }) => operation['x-access-log'] === undefined).map(({ name }) => name);
+    const silent = reads.filter(({ look }) => look === undefined).map(({ name }) => name);
     expect(silent).toEqual(UNLOGGED);
   });
 
@@ -183,7 +136,7 @@ describe('every route that shows something', () => {
       const answer = await call(route);
       expect(answer.status, `${route.name} ${answer.text}`).toBeLessThan(300);
       const { rows } = await sql.query('SELECT kind FROM gateway.access_log WHERE id > $1', [before]);
-      if (!rows.some(({ kind }) => kind === route.operation['x-access-log'])) missing.push(route.name);
+      if (!rows.some(({ kind }) => kind === route.look)) missing.push(route.name);
     }
     expect(missing).toEqual([]);
   });
@@ -199,7 +152,7 @@ describe('every route that shows something', () => {
       expect(status, route.name).toBe(404);
       tried += 1;
       const { rows } = await sql.query('SELECT kind, detail FROM gateway.access_log WHERE id > $1', [before]);
-      const kind = route.operation['x-access-log'] === 'release' ? 'query' : route.operation['x-access-log'];
+      const kind = route.look === 'release' ? 'query' : route.look;
       if (!rows.some((row) => row.kind === kind && row.detail.refused === true)) found.push(route.name);
     }
     expect(found).toEqual([]);
