@@ -183,7 +183,7 @@ export class SagaStore {
 
   /**
    * Makes due the open transfers whose records had events behind `after`, through `through`, of a network. Both ends are of the key that the
-   * records' index goes on with, so it costs what the open transfers do, however many events there are.
+   * records' index goes on with, so it costs what the open transfers do, however many events there are. Not an EXISTS: that could be made a join, which starts from the events.
    */
   async wake(network: string, after: string, through: string): Promise<void> {
     await this.dataSource.query(
