@@ -119,12 +119,14 @@ export class LedgerLoad {
     return this.receiptOf(await this.send(intents), timeoutMs);
   }
 
+  /** Once the node's head is there too: geth gives a receipt some milliseconds before its head is the receipt's block. */
   private async receiptOf(hash: string, timeoutMs: number): Promise<bigint> {
     for (const deadline = Date.now() + timeoutMs; Date.now() < deadline; ) {
-      const receipt = await this.rpc
-        .request<{ blockNumber: string } | null>('eth_getTransactionReceipt', [hash])
-        .catch(() => null);
-      if (receipt) return BigInt(receipt.blockNumber);
+      const [receipt, head] = await this.rpc
+        .batch<unknown>([{ method: 'eth_getTransactionReceipt', params: [hash] }, { method: 'eth_blockNumber' }])
+        .catch(() => []);
+      const number = BigInt((receipt as { blockNumber: string } | null | undefined)?.blockNumber ?? -1);
+      if (number >= 0n && BigInt(head as string) >= number) return number;
       await new Promise((wake) => setTimeout(wake, 10));
     }
     throw new Error(`transaction ${hash} was not mined`);
