@@ -10,23 +10,58 @@ export type CopyColumn = { name: string; type: ColumnType } & ({ property: strin
 
 export type CopyRow = Readonly<Record<string, ColumnValue>>;
 
+export interface Copy {
+  table: string;
+  columns: readonly CopyColumn[];
+  rows: readonly CopyRow[];
+}
+
+/** A statement as the driver takes it, its values in the form they are sent in. */
+export interface SentStatement {
+  name: string;
+  text: string;
+  values: readonly (string | Buffer | null)[];
+}
+
 /**
  * COPY … FROM STDIN in binary: rows reach their table without passing a statement's executor, many to a page and to a record of the
  * log. The client must be inside a transaction of its own if the rows are to stand or fall with others.
  * @returns how many rows the server took
  * @throws DatabaseError, and none of the rows is there
  */
-export function copyRows(
+export async function copyRows(
   client: ClientBase,
   table: string,
   columns: readonly CopyColumn[],
   rows: readonly CopyRow[],
 ): Promise<number> {
-  const names = columns.map(({ name }) => name).join(', ');
-  const text = `COPY ${table} (${names}) FROM STDIN (FORMAT binary)`;
+  const [landed] = await fly(client, undefined, [{ table, columns, rows }]);
+  return landed as number;
+}
+
+/**
+ * BEGIN, a statement and then copies, all of it sent before the server has answered anything: however busy this process is, the server
+ * needn't wait for it in between. The transaction is left open; after a failure it is to be rolled back.
+ * @returns how many rows the server took of each copy
+ * @throws DatabaseError of the first that failed: what came after it was not carried out
+ */
+export function beginWithCopies(
+  client: ClientBase,
+  statement: SentStatement,
+  copies: readonly Copy[],
+): Promise<number[]> {
+  return fly(client, statement, copies);
+}
+
+function fly(client: ClientBase, first: SentStatement | undefined, copies: readonly Copy[]): Promise<number[]> {
   return new Promise((resolve, reject) => {
-    client.query(new CopyIn(text, encodeRows(columns, rows), resolve, reject));
+    client.query(new Flight(first, copies.map(encoded), resolve, reject));
   });
+}
+
+function encoded({ table, columns, rows }: Copy): EncodedCopy {
+  const names = columns.map(({ name }) => name).join(', ');
+  return { text: `COPY ${table} (${names}) FROM STDIN (FORMAT binary)`, data: encodeRows(columns, rows) };
 }
 
 /** Rows in COPY's binary format, header and trailer included. */
@@ -47,33 +82,80 @@ function encodeRows(columns: readonly CopyColumn[], rows: readonly CopyRow[]): B
   return target;
 }
 
-/** pg's own Query answers CopyInResponse by failing; anything with `submit` may take its place. */
-class CopyIn implements Submittable {
+interface EncodedCopy {
+  text: string;
+  data: Buffer;
+}
+
+/** What the driver's connection can do and its types don't tell. */
+type Wire = Connection & {
+  parsedStatements: Record<string, string>;
+  stream: { cork(): void; uncork(): void };
+  parse(statement: { name?: string; text: string }): void;
+  bind(bound: { statement?: string; values?: readonly unknown[] }): void;
+  execute(portal: object): void;
+  sync(): void;
+  sendCopyFromChunk(data: Buffer): void;
+  endCopyFrom(): void;
+};
+
+/**
+ * Statements of the extended protocol up to one Sync: the server carries them out in turn, and passes over what follows one that failed
+ * (PostgreSQL, "Extended Query" and "COPY Operations"). pg's own Query sends one statement, and answers CopyInResponse by failing; anything
+ * with `submit` may take its place.
+ */
+class Flight implements Submittable {
+  /** Where the driver notes that the first statement is prepared. */
+  readonly name: string | undefined;
+  readonly text: string | undefined;
   private failure: Error | undefined;
-  private count = 0;
+  private readonly counts: number[] = [];
   /** pg wraps it where a query has a time limit. */
-  callback: (error: Error | null, count?: number) => void;
+  callback: (error: Error | null, counts?: number[]) => void;
 
   constructor(
-    private readonly text: string,
-    private readonly data: Buffer,
-    resolve: (count: number) => void,
+    private readonly first: SentStatement | undefined,
+    private readonly copies: readonly EncodedCopy[],
+    resolve: (counts: number[]) => void,
     reject: (error: Error) => void,
   ) {
-    this.callback = (error, count) => (error ? reject(error) : resolve(count as number));
+    this.name = first?.name;
+    this.text = first?.text;
+    this.callback = (error, counts) => (error ? reject(error) : resolve(counts as number[]));
   }
 
   submit(connection: Connection): void {
-    connection.query(this.text);
+    const wire = connection as Wire;
+    const { first } = this;
+    wire.stream.cork();
+    try {
+      if (first) {
+        // Parsed before anything else is: the driver takes whatever is parsed first for it.
+        if (wire.parsedStatements[first.name] === undefined) wire.parse(first);
+        carryOut(wire, 'BEGIN');
+        wire.bind({ statement: first.name, values: first.values });
+        wire.execute({});
+      }
+      for (const { text, data } of this.copies) {
+        carryOut(wire, text);
+        wire.sendCopyFromChunk(data);
+        wire.endCopyFrom();
+      }
+      wire.sync();
+    } finally {
+      wire.stream.uncork();
+    }
   }
 
-  handleCopyInResponse(connection: Connection & { sendCopyFromChunk(data: Buffer): void; endCopyFrom(): void }): void {
-    connection.sendCopyFromChunk(this.data);
-    connection.endCopyFrom();
-  }
+  /** The rows are on their way already. */
+  handleCopyInResponse(): void {}
+
+  /** What the statement itself answers is for nobody: it fails where it doesn't do what it should. */
+  handleDataRow(): void {}
 
   handleCommandComplete({ text }: { text: string }): void {
-    this.count = Number(/^COPY (\d+)$/.exec(text)?.[1] ?? 0);
+    const copied = /^COPY (\d+)$/.exec(text)?.[1];
+    if (copied !== undefined) this.counts.push(Number(copied));
   }
 
   handleError(error: Error): void {
@@ -82,6 +164,12 @@ class CopyIn implements Submittable {
   }
 
   handleReadyForQuery(): void {
-    if (this.failure === undefined) this.callback(null, this.count);
+    if (this.failure === undefined) this.callback(null, this.counts);
   }
+}
+
+function carryOut(wire: Wire, text: string): void {
+  wire.parse({ text });
+  wire.bind({});
+  wire.execute({});
 }

@@ -1,6 +1,6 @@
 import type { PoolClient } from 'pg';
 import { binaryArray } from '../../../../libs/database/src/binary-array.js';
-import { type CopyColumn, copyRows } from '../../../../libs/database/src/copy.js';
+import { beginWithCopies, type Copy, type CopyColumn } from '../../../../libs/database/src/copy.js';
 import type { NetworkConfig } from '../../../../libs/platform/src/networks.js';
 import type { Position } from '../follow/chain-source.js';
 import type { Key, Projection } from '../project/projection.js';
@@ -22,7 +22,7 @@ import {
 } from './mirror.tables.js';
 import { setOrphansAside } from './orphans.js';
 import { Senders } from './senders.js';
-import { type CursorMove, StatementBuilder } from './statement.js';
+import { type Statement, StatementBuilder } from './statement.js';
 import { type AnyRow, type Column, fromSql, sqlName, sqlType, type Table } from './table.js';
 
 interface CursorRow {
@@ -101,12 +101,8 @@ export class PostgresMirror implements Mirror {
 
   async extend(extension: Extension): Promise<void> {
     const { tip } = this.current;
-    const events = extension.blocks.reduce((sum, block) => sum + block.events.length, 0);
     try {
-      this.state =
-        events < COPIED_EVENTS
-          ? await this.write(tip, extension)
-          : await this.transaction(() => this.write(tip, extension, { copy: true }));
+      this.state = await this.write(tip, extension);
       this.failpoint('after-mirror-commit');
     } catch (error) {
       this.forget();
@@ -127,7 +123,7 @@ export class PostgresMirror implements Mirror {
           oldTip: tip,
           newTip: positionOf(replacement.blocks.at(-1) as FoldedBlock),
         });
-        return this.write(replacement.ancestor, replacement);
+        return this.write(replacement.ancestor, replacement, 'open');
       });
       this.failpoint('after-mirror-commit');
     } catch (error) {
@@ -178,11 +174,11 @@ export class PostgresMirror implements Mirror {
     return this.state;
   }
 
-  /** @param copy rows by COPY, which costs the server less where they are many; needs a transaction around it */
+  /** @param transaction `open`: there is one, which takes in what is written; else it is committed here */
   private async write(
     parent: Position,
     { blocks, finalNumber }: Extension,
-    { copy } = { copy: false },
+    transaction: 'open' | 'own' = 'own',
   ): Promise<MirrorState> {
     const last = blocks.at(-1) as FoldedBlock;
     const events = blocks.flatMap((block) => block.events);
@@ -194,11 +190,12 @@ export class PostgresMirror implements Mirror {
       { table: eventTable, rows: events.map(eventRow) },
       { table: noticeTable, rows: blocks.flatMap(({ notices }) => notices.map(noticeRow)) },
     ];
+    const copied = transaction === 'own' && events.length >= COPIED_EVENTS;
     const builder = new StatementBuilder(this.network.name);
-    if (!copy) for (const { table, rows } of inserts) builder.insert(table, rows);
+    if (!copied) for (const { table, rows } of inserts) builder.insert(table, rows);
     for (const change of await this.projector.apply(events)) builder.change(change);
     const tip = positionOf(last);
-    const move: CursorMove = {
+    const statement = builder.build({
       network: this.network.name,
       epoch: this.epoch,
       parentHash: parent.hash,
@@ -206,24 +203,37 @@ export class PostgresMirror implements Mirror {
       finalNumber,
       sequenceBefore: last.state.sequence - BigInt(events.length),
       ...last.state,
-    };
+    });
     this.failpoint('before-mirror-commit');
-    const committed = this.client.query(builder.build(move));
+    const committed = copied ? this.commitCopied(statement, inserts) : this.client.query(statement);
     this.failpoint('in-mirror-commit');
     await committed;
-    if (copy) for (const insert of inserts) await this.copy(insert);
     return { tip, finalNumber, ledger: last.state };
   }
 
-  private async copy({ table, rows }: Insert): Promise<void> {
-    if (rows.length === 0) return;
+  /** The statement, and rows by COPY, which costs the server less where they are many. */
+  private async commitCopied(statement: Statement, inserts: readonly Insert[]): Promise<void> {
+    const copies = inserts.filter(({ rows }) => rows.length > 0).map((insert) => this.copyOf(insert));
+    try {
+      const landed = await beginWithCopies(this.client, statement, copies);
+      for (const [index, { table, rows }] of copies.entries()) {
+        if (landed[index] !== rows.length) {
+          throw new Error(`${landed[index]} rows of ${table} landed where ${rows.length} were sent.`);
+        }
+      }
+      await this.client.query('COMMIT');
+    } catch (error) {
+      await this.client.query('ROLLBACK').catch(() => undefined);
+      throw error;
+    }
+  }
+
+  private copyOf({ table, rows }: Insert): Copy {
     const columns: CopyColumn[] = [{ name: 'network', type: 'text', value: this.network.name }];
     for (const [property, column] of Object.entries(table.columns)) {
       columns.push({ name: sqlName(property), type: sqlType(column), property });
     }
-    const landed = await copyRows(this.client, table.name, columns, rows);
-    if (landed !== rows.length)
-      throw new Error(`${landed} rows of ${table.name} landed where ${rows.length} were sent.`);
+    return { table: table.name, columns, rows };
   }
 
   private async transaction<T>(work: () => Promise<T>): Promise<T> {

@@ -6,8 +6,10 @@ import { type AnyRow, type Column, sqlName, sqlType, type Table } from './table.
 export interface Statement {
   name: string;
   text: string;
-  values: unknown[];
+  values: BoundValue[];
 }
+
+type BoundValue = string | Buffer;
 
 /** What one statement does to one table. */
 type Part = { kind: 'insert' | 'upsert' | 'delete'; table: Table; rows: readonly AnyRow[] };
@@ -52,8 +54,8 @@ export class StatementBuilder {
   }
 
   build(move?: CursorMove): Statement {
-    const values: unknown[] = [this.network];
-    const bind = (value: unknown, type: string) => `$${values.push(value)}::${type}`;
+    const values: BoundValue[] = [this.network];
+    const bind = (value: BoundValue, type: string) => `$${values.push(value)}::${type}`;
     const clauses: string[] = [];
     const results: string[] = [];
     if (move) {
@@ -83,7 +85,7 @@ export class StatementBuilder {
   }
 }
 
-type Bind = (value: unknown, type: string) => string;
+type Bind = (value: BoundValue, type: string) => string;
 
 function cursorClause(move: CursorMove, bind: Bind): string {
   return `moved AS (

@@ -1,3 +1,4 @@
+import { setImmediate as others } from 'node:timers/promises';
 import type { VerifiedBlock } from '../verify/block.verifier.js';
 import type { ChainSource, FetchedBlock, Head, Position } from './chain-source.js';
 
@@ -14,6 +15,8 @@ const LARGEST_RANGE = 256;
 // What one commit takes at most, so that memory and the time of a commit stay bounded.
 const LOGS_PER_PAGE = 1_000;
 const BLOCKS_PER_PAGE = 512;
+// A page that is being committed goes several times between here and the database, and each time waits for a turn.
+const LONGEST_TURN_MS = 4;
 
 /**
  * Blocks on their way, in chain order: the next ones are fetched and verified while earlier ones are being committed, so that many small
@@ -109,12 +112,17 @@ const UNKNOWN = Buffer.alloc(0);
  * The blocks before the first that can't be believed, which is then the first of the next order: so that one lie in a range keeps nothing back
  * of what comes before it. @throws MismatchError when it is the first already
  */
-function verifyLeading(
+async function verifyLeading(
   blocks: readonly FetchedBlock[],
   verify: (block: FetchedBlock) => VerifiedBlock,
-): VerifiedBlock[] {
+): Promise<VerifiedBlock[]> {
   const verified: VerifiedBlock[] = [];
+  let since = performance.now();
   for (const block of blocks) {
+    if (performance.now() - since > LONGEST_TURN_MS) {
+      await others();
+      since = performance.now();
+    }
     try {
       verified.push(verify(block));
     } catch (error) {
