@@ -90,7 +90,7 @@ interface EncodedCopy {
 /** What the driver's connection can do and its types don't tell. */
 type Wire = Connection & {
   parsedStatements: Record<string, string>;
-  stream: { cork(): void; uncork(): void };
+  stream: { cork(): void; uncork(): void; destroy(error: Error): void };
   parse(statement: { name?: string; text: string }): void;
   bind(bound: { statement?: string; values?: readonly unknown[] }): void;
   execute(portal: object): void;
@@ -124,14 +124,17 @@ class Flight implements Submittable {
     this.callback = (error, counts) => (error ? reject(error) : resolve(counts as number[]));
   }
 
-  submit(connection: Connection): void {
+  /** @returns what is wrong with the statement, as the driver wants it; nothing was sent then */
+  submit(connection: Connection): Error | undefined {
     const wire = connection as Wire;
     const { first } = this;
+    const prepared = first && wire.parsedStatements[first.name];
+    if (prepared !== undefined && prepared !== first?.text) return new Error(`${first?.name} is another statement.`);
     wire.stream.cork();
     try {
       if (first) {
         // Parsed before anything else is: the driver takes whatever is parsed first for it.
-        if (wire.parsedStatements[first.name] === undefined) wire.parse(first);
+        if (prepared === undefined) wire.parse(first);
         carryOut(wire, 'BEGIN');
         wire.bind({ statement: first.name, values: first.values });
         wire.execute({});
@@ -142,9 +145,13 @@ class Flight implements Submittable {
         wire.endCopyFrom();
       }
       wire.sync();
+    } catch (error) {
+      // Without the Sync nobody would ever be answered here.
+      wire.stream.destroy(error as Error);
     } finally {
       wire.stream.uncork();
     }
+    return undefined;
   }
 
   /** The rows are on their way already. */

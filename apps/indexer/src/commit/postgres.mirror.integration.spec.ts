@@ -8,7 +8,7 @@ import type { ModelBlock } from '../../test/chain-model.js';
 import { dyingClient } from '../../test/dying-client.js';
 import { modelContract, Random } from '../../test/ledger-model.js';
 import { MemoryMirror } from '../../test/memory-mirror.js';
-import { options, plainFold, runTree, seededTree } from '../../test/tree-run.js';
+import { Killed, options, plainFold, runTree, seededTree } from '../../test/tree-run.js';
 import { judge, type MirrorContent, rowKey } from '../../test/tree-verdict.js';
 import { projections } from '../project/projections.js';
 import { verifyBlock } from '../verify/block.verifier.js';
@@ -138,18 +138,66 @@ describe('the mirror in Postgres', () => {
     expect(deaths).toBeGreaterThan(12);
   });
 
-  it('refuses the commit of a leader that was superseded, and keeps nothing of it', async () => {
-    const tree = seededTree(5_000);
-    const { source } = tree;
-    const network = networkOf('fenced', source.genesis);
-    const former = new PostgresMirror(client, network, await open(network, source.genesis));
-    await former.load();
-    await open(network, source.genesis);
+  /** The canonical blocks of a tree after genesis: with this one 268 events, which is enough for rows to go by COPY. */
+  async function manyBlocks() {
+    const tree = seededTree(10);
+    const { source, shape } = tree;
     const run = await runTree(tree, async () => new MemoryMirror(plainFold([source.genesis])[0] as FoldedBlock));
-    const blocks = plainFold(run.canonical).slice(1, 3);
-    await expect(former.extend({ blocks, finalNumber: 0n })).rejects.toThrow(/cursor/);
-    const { rows } = await client.query(`SELECT count(*)::int AS blocks FROM block WHERE network = 'fenced'`);
-    expect(rows[0].blocks).toBe(1);
+    const blocks = plainFold(run.canonical).slice(1);
+    expect(blocks.flatMap(({ events }) => events).length).toBeGreaterThanOrEqual(200);
+    return { genesis: source.genesis, finalityDepth: shape.finalityDepth, blocks };
+  }
+  async function blocksOf(network: string): Promise<number> {
+    const { rows } = await client.query('SELECT count(*)::int AS blocks FROM block WHERE network = $1', [network]);
+    return rows[0].blocks;
+  }
+
+  it.each(['few', 'many'])(
+    'refuses a commit of %s rows by a leader that was superseded, and keeps nothing of it',
+    async (size) => {
+      const { genesis, blocks: all } = await manyBlocks();
+      const blocks = size === 'few' ? all.slice(0, 2) : all;
+      const network = networkOf(`fenced ${size}`, genesis);
+      const former = new PostgresMirror(client, network, await open(network, genesis));
+      await former.load();
+      const leader = new PostgresMirror(client, network, await open(network, genesis));
+      await leader.load();
+      await expect(former.extend({ blocks, finalNumber: 0n })).rejects.toThrow(/cursor/);
+      expect(await blocksOf(network.name)).toBe(1);
+      await leader.extend({ blocks, finalNumber: 0n });
+      expect(await blocksOf(network.name)).toBe(blocks.length + 1);
+    },
+  );
+
+  it('has a page of many rows wholly or not at all, wherever its connection ends', async () => {
+    const { genesis, finalityDepth, blocks } = await manyBlocks();
+    const lives = new Random(77);
+    let died = 0;
+    for (let page = 0; page < 20; page++) {
+      const network = networkOf(`page ${page}`, genesis, finalityDepth);
+      for (let there = 0; there <= 1; ) {
+        const connection = new pg.Client({ connectionString: database.mirrorUrl, options: '-c search_path=mirror' });
+        connection.on('error', () => undefined);
+        await connection.connect();
+        const dying = dyingClient(connection as unknown as PoolClient, lives, 150);
+        try {
+          const mirror = new PostgresMirror(
+            dying,
+            network,
+            await openNetwork(dying, network, async () => verifyBlock(genesis.fetched, options())),
+          );
+          const { tip } = await mirror.load();
+          if (tip.number === 0n) await mirror.extend({ blocks, finalNumber: 0n });
+        } catch (error) {
+          if (!(error instanceof Killed)) throw error;
+          died++;
+        }
+        await connection.end().catch(() => undefined);
+        there = await blocksOf(network.name);
+        expect([0, 1, blocks.length + 1]).toContain(there);
+      }
+    }
+    expect(died).toBeGreaterThan(10);
   });
 
   it('refuses a commit that does not follow on the cursor', async () => {

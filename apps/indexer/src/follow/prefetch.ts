@@ -15,7 +15,7 @@ const LARGEST_RANGE = 256;
 // What one commit takes at most, so that memory and the time of a commit stay bounded.
 const LOGS_PER_PAGE = 1_000;
 const BLOCKS_PER_PAGE = 512;
-// A page that is being committed goes several times between here and the database, and each time waits for a turn.
+// Each range gives way after so long: a page that is being committed goes several times between here and the database, and waits for a turn.
 const LONGEST_TURN_MS = 4;
 
 /**
