@@ -1,4 +1,4 @@
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { Grouped } from './grouped.js';
 
 function recorded() {
@@ -26,34 +26,6 @@ describe('grouped calls', () => {
     }
     expect(groups).toEqual([[1], [2], [3, 4, 5], [6]]);
     expect(await answers).toEqual([10, 20, 30, 40, 50, 60]);
-  });
-
-  it('leave apart: whoever comes soon after several waits for more, and who comes after one alone waits for nobody', async () => {
-    vi.useFakeTimers();
-    try {
-      const groups: number[][] = [];
-      const answer = async (items: number[]) => {
-        groups.push(items);
-        return items;
-      };
-      const grouped = new Grouped<number, number>(answer, { inFlight: 1, most: 3, apartMs: 10 });
-      const answers = [1, 2, 3].map((item) => grouped.add(item));
-      await vi.advanceTimersByTimeAsync(0);
-      expect(groups).toEqual([[1], [2, 3]]);
-      await vi.advanceTimersByTimeAsync(4);
-      answers.push(...[4, 5, 6, 7].map((item) => grouped.add(item)));
-      await vi.advanceTimersByTimeAsync(5);
-      expect(groups).toEqual([[1], [2, 3]]);
-      await vi.advanceTimersByTimeAsync(1);
-      expect(groups).toEqual([[1], [2, 3], [4, 5, 6]]);
-      await vi.advanceTimersByTimeAsync(10);
-      expect(groups).toEqual([[1], [2, 3], [4, 5, 6], [7]]);
-      answers.push(grouped.add(8));
-      expect(groups.at(-1)).toEqual([8]);
-      expect(await Promise.all(answers)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
-    } finally {
-      vi.useRealTimers();
-    }
   });
 
   it('fail together, and go on with the next group', async () => {

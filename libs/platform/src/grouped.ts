@@ -4,30 +4,21 @@ interface Waiting<I, O> {
   reject: (error: unknown) => void;
 }
 
-export interface GroupLimits {
-  /** Groups under way at once. */
-  inFlight: number;
-  /** Items of one group. */
-  most: number;
-  /** From when one of several items leaves until the next does, ms: so that whoever comes alone, one call after another, waits for nobody. Default 0. */
-  apartMs?: number;
-}
-
 /**
- * Turns many calls into few: what arrives while `inFlight` groups are under way, or soon after one left, travels together in the next
- * one. A lone call leaves at once, and groups grow by themselves under load.
+ * Turns many calls into few: what arrives while `inFlight` groups are under way travels together in the next one. There is no timer:
+ * a lone call leaves at once, and groups grow by themselves under load.
  */
 export class Grouped<I, O> {
   readonly #waiting: Waiting<I, O>[] = [];
   #flying = 0;
-  /** No group leaves before, ms of `performance.now()`. */
-  #next = Number.NEGATIVE_INFINITY;
-  #due: NodeJS.Timeout | undefined;
 
-  /** @param run answers each item, in order. When it throws, every call of the group fails alike. */
+  /**
+   * @param run answers each item, in order. When it throws, every call of the group fails alike.
+   * @param limits groups under way at once, and items of one group at most
+   */
   constructor(
     private readonly run: (items: I[]) => Promise<O[]>,
-    private readonly limits: GroupLimits = { inFlight: 2, most: 256 },
+    private readonly limits: { inFlight: number; most: number } = { inFlight: 2, most: 256 },
   ) {}
 
   add(item: I): Promise<O> {
@@ -38,19 +29,8 @@ export class Grouped<I, O> {
   }
 
   #flush(): void {
-    const { inFlight, most, apartMs = 0 } = this.limits;
-    if (this.#flying >= inFlight || this.#waiting.length === 0 || this.#due !== undefined) return;
-    const now = performance.now();
-    const early = this.#next - now;
-    if (early > 0) {
-      this.#due = setTimeout(() => {
-        this.#due = undefined;
-        this.#flush();
-      }, Math.ceil(early));
-      return;
-    }
-    const group = this.#waiting.splice(0, most);
-    if (group.length > 1) this.#next = now + apartMs;
+    if (this.#flying >= this.limits.inFlight || this.#waiting.length === 0) return;
+    const group = this.#waiting.splice(0, this.limits.most);
     this.#flying += 1;
     this.run(group.map(({ item }) => item))
       .then((results) => {

@@ -31,8 +31,8 @@ export class QueriesService {
     private readonly patients: Patients,
     @Optional() private readonly foreign?: ForeignContents,
   ) {
-    // A statement costs more than what it looks up; and who comes together is stored together.
-    this.#targets = new Grouped((keys) => store.targets(keys), { inFlight: 1, most: 256, apartMs: 15 });
+    // One at a time: what comes meanwhile shares the next, and a statement costs more than what it looks up.
+    this.#targets = new Grouped((keys) => store.targets(keys), { inFlight: 1, most: 256 });
     this.#looks = new Grouped((keys) => store.look(keys));
   }
 

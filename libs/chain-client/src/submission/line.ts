@@ -21,8 +21,7 @@ export const MOST_HELD = 1_000;
 const STALL_MS = 250;
 /** Each transaction has its price: the next is made when so many acts are held, or the oldest was for so long. */
 const ENOUGH = 64;
-/** While so much is stored and waits to be sent: what is made now would leave no sooner. About a third of a volley. */
-const GATHER_BYTES = 12 * 1024;
+/** While a stored one waits to be sent, ms. */
 const GATHER_MS = 16;
 /** While another process signs with the same key too, ms: half as many come to each, and each makes fewer, larger ones. */
 const GATHER_SHARED_MS = 60;
@@ -69,7 +68,7 @@ export class Line {
     const [oldest] = this.#held;
     if (oldest === undefined || this.#held.length >= ENOUGH) return 0;
     const shared = this.direct?.shared ?? false;
-    if (!shared && bytesOf(this.outgoing) < GATHER_BYTES) return 0;
+    if (!shared && this.outgoing.length === 0) return 0;
     return oldest.since + (shared ? GATHER_SHARED_MS : GATHER_MS) - performance.now();
   }
 
@@ -133,8 +132,4 @@ export class Line {
       giveOut(this.take());
     }, STALL_MS);
   }
-}
-
-function bytesOf(outgoing: readonly Outgoing[]): number {
-  return outgoing.reduce((sum, { raw }) => sum + raw.length, 0);
 }
