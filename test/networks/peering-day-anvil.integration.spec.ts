@@ -5,7 +5,6 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { LedgerLoad } from '../../apps/indexer/test/ledger-load.js';
 import { startAnvil } from '../../deploy/geth/anvil.js';
 import { deployLedger } from '../../deploy/geth/deploy-ledger.js';
-import { toHex } from '../../libs/platform/src/bytes.js';
 import { testHospital } from '../stack/chain.js';
 import { type Bench, startBench } from '../submission/harness.js';
 
@@ -61,13 +60,13 @@ it('one history gives way to another: every act of the hospital that lost its ow
   const founded = await other.request<string>('evm_snapshot');
   const mine: string[] = [];
   const clinician = await bench.clinician(submission, async (_, operation) => {
-    mine.push(toHex(operation.requestId).slice(2));
+    mine.push(operation.requestId.toString('hex'));
     await submission.acceptor.accept(operation);
     await poll(mirrored).toContain(mine.at(-1));
   });
   for (let each = 0; each < QUERIES; each++) {
     const query = clinician.query();
-    mine.push(toHex(query.requestId).slice(2));
+    mine.push(query.requestId.toString('hex'));
     await submission.acceptor.accept(query);
   }
   await poll(async () => (await mirrored()).length).toBe(mine.length);
@@ -76,11 +75,11 @@ it('one history gives way to another: every act of the hospital that lost its ow
   const before = await sends();
 
   await other.request('evm_revert', [founded]);
-  const theirs = [];
+  const theirs: string[] = [];
   await other.prepare(1);
   for (let each = 0; each < QUERIES; each++) {
     const [query] = other.queries(1);
-    theirs.push(toHex(query!.requestId).slice(2));
+    theirs.push(query!.requestId.toString('hex'));
     await other.mined([query!]);
   }
   // Longer than the one it replaces, however many of B's acts are back by now.
