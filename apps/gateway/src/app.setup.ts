@@ -39,7 +39,7 @@ export async function createGateway(env: GatewayEnv, logger: Logger): Promise<Ga
     logger,
     ratePerMinute: env.RATE_LIMIT_PER_MINUTE,
     contentLimit: env.CONTENT_LIMIT_BYTES,
-    authenticate: (request, reply) => authenticator.authenticate(request, reply),
+    authenticate: (request) => authenticator.authenticate(request),
     isKnown: (request) => authenticator.isKnown(request),
     observe: (route, method, status, seconds) => metrics.observeRequest(route, method, status, seconds),
   });

@@ -1,6 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import type { FastifyReply, FastifyRequest } from 'fastify';
-import passport from 'passport';
+import type { FastifyRequest } from 'fastify';
 import { Strategy } from 'passport-jwt';
 import { ProblemError } from '../../../../libs/platform/src/errors.js';
 import { Vault } from '../../../../libs/vault/src/vault.js';
@@ -25,12 +24,10 @@ type VerifyToken = (
   );
 };
 
-type Authenticate = (request: FastifyRequest, reply: FastifyReply, next: (error?: unknown) => void) => void;
-
 /** Turns the Authorization header into `request.caller`. Runs before the body is read. */
 @Injectable()
 export class Authenticator {
-  readonly #passport = new passport.Passport();
+  readonly #strategy: Strategy;
   /** The same for every request with one token: kept as long as the verifier remembers the token. */
   readonly #principals = new WeakMap<VerifiedToken, Buffer>();
 
@@ -45,17 +42,15 @@ export class Authenticator {
       secretOrKeyProvider: (_request: unknown, _token: string, done: (error: unknown, secret: never) => void) =>
         done(null, verifier as never),
     };
-    this.#passport.use(
-      'jwt',
-      new Strategy(options as never, (token: VerifiedToken, done: (error: unknown, user: VerifiedToken) => void) =>
-        done(null, token),
-      ),
+    this.#strategy = new Strategy(
+      options as never,
+      (token: VerifiedToken, done: (error: unknown, user: VerifiedToken) => void) => done(null, token),
     );
   }
 
   /** @throws ProblemError UNAUTHENTICATED with WWW-Authenticate, FORBIDDEN for a suspended actor */
-  async authenticate(request: FastifyRequest, reply: FastifyReply): Promise<void> {
-    const token = await this.#verifiedToken(request, reply);
+  async authenticate(request: FastifyRequest): Promise<void> {
+    const token = await this.#verifiedToken(request);
     const { issuer, subject, clientId, hospital, roles, acr, tokenHash, expiresAt } = token;
     const { actor, ledgerRoles, suspended } = await this.#standingOf(token);
     if (suspended) throw new ProblemError('FORBIDDEN', { detail: 'This actor is suspended; ask your administrator.' });
@@ -100,16 +95,17 @@ export class Authenticator {
     return this.actors.standingOf(issuer, subject, builtin);
   }
 
-  #verifiedToken(request: FastifyRequest, reply: FastifyReply): Promise<VerifiedToken> {
+  #verifiedToken(request: FastifyRequest): Promise<VerifiedToken> {
     return new Promise((resolve, reject) => {
-      const settle = (error: unknown, token: VerifiedToken | false, info: unknown) => {
-        if (error) return reject(error);
-        if (token) return resolve(token);
-        const refusal = Array.isArray(info) ? info[0] : info;
-        reject(refusal instanceof ProblemError ? refusal : missingToken());
-      };
-      const authenticate = this.#passport.authenticate('jwt', { session: false }, settle) as unknown as Authenticate;
-      authenticate(request, reply, reject);
+      // What passport would do, without passport: it makes such an object by Object.create and gives it its functions afterwards. V8 then keeps
+      // the request until the next full collection, and with it every later one (docs/benchmarks.md). A literal doesn't have that.
+      const attempt = {
+        __proto__: this.#strategy,
+        success: resolve,
+        fail: (refusal: unknown) => reject(refusal instanceof ProblemError ? refusal : missingToken()),
+        error: reject,
+      } as unknown as Strategy;
+      attempt.authenticate(request as never, {});
     });
   }
 }

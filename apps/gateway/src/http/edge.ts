@@ -90,7 +90,7 @@ export interface EdgeSettings {
   /** Bytes of raw content a body may have. */
   contentLimit: number;
   /** Sets `request.caller`, or throws ProblemError. Not called on public routes. */
-  authenticate(request: FastifyRequest, reply: FastifyReply): Promise<void>;
+  authenticate(request: FastifyRequest): Promise<void>;
   /** Whether the request's token was found good before. */
   isKnown?(request: FastifyRequest): boolean;
   observe?(route: string, method: string, status: number, seconds: number): void;
@@ -132,14 +132,14 @@ export function installEdge(instance: FastifyInstance, settings: EdgeSettings): 
     done();
   });
 
-  instance.addHook('onRequest', async (request, reply) => {
+  instance.addHook('onRequest', async (request) => {
     const { roles } = request.routeOptions.config;
     if (roles !== 'public') {
       // Many people may share an address; one of them who guesses must not lock out the others.
       const wait = settings.isKnown?.(request) ? undefined : failures.exhausted(request.ip);
       if (wait !== undefined) throw new ProblemError('TOO_MANY_REQUESTS', { retryAfter: wait });
       try {
-        await settings.authenticate(request, reply);
+        await settings.authenticate(request);
       } catch (error) {
         if (error instanceof ProblemError && error.code === 'UNAUTHENTICATED') failures.take(request.ip);
         throw error;
