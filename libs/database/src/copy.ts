@@ -66,20 +66,30 @@ function encoded({ table, columns, rows }: Copy): EncodedCopy {
 
 /** Rows in COPY's binary format, header and trailer included. */
 function encodeRows(columns: readonly CopyColumn[], rows: readonly CopyRow[]): Buffer {
-  const given = (row: CopyRow, column: CopyColumn) => ('property' in column ? row[column.property]! : column.value);
+  const sources = columns.map(sourceOf);
   let size = HEADER.length + TRAILER.length;
   for (const row of rows) {
     size += 2;
-    for (const column of columns) size += elementSize(column.type, given(row, column));
+    for (const { type, of } of sources) size += elementSize(type, of(row));
   }
   const target = Buffer.allocUnsafe(size);
   let at = HEADER.copy(target);
   for (const row of rows) {
     at = target.writeInt16BE(columns.length, at);
-    for (const column of columns) at = writeElement(target, at, column.type, given(row, column));
+    for (const { type, of } of sources) at = writeElement(target, at, type, of(row));
   }
   TRAILER.copy(target, at);
   return target;
+}
+
+/** Where a column's values come from. The one text of all rows is encoded once: a string costs more than all numbers of a row. */
+function sourceOf(column: CopyColumn): { type: ColumnType; of: (row: CopyRow) => ColumnValue } {
+  const { type } = column;
+  if ('property' in column) return { type, of: (row) => row[column.property]! };
+  const { value } = column;
+  if (typeof value !== 'string') return { type, of: () => value };
+  const bytes = Buffer.from(value);
+  return { type: 'bytea', of: () => bytes };
 }
 
 interface EncodedCopy {
