@@ -8,10 +8,11 @@ interface Order {
   ready: boolean;
 }
 
-// Blocks near the head are asked for one by one, as they are announced. Farther behind, by ranges.
+// Blocks near the head are asked for one by one, as they are announced. Farther behind, by ranges: the fewer at once, the fuller they are.
 const ANNOUNCED_AHEAD = 64;
-const RANGES_AHEAD = 4;
-const LARGEST_RANGE = 256;
+const RANGES_AHEAD = { least: 2, most: 4 };
+// What is under way is in memory, and nobody knows how full the next blocks are: after empty ones may come a thousand events each.
+const LARGEST_RANGE = 64;
 // What one commit takes at most, so that memory and the time of a commit stay bounded.
 const LOGS_PER_PAGE = 1_000;
 const BLOCKS_PER_PAGE = 512;
@@ -24,7 +25,10 @@ const LONGEST_TURN_MS = 4;
  */
 export class Prefetch {
   private orders: Order[] = [];
-  private range = 16;
+  /** Blocks of the next order. One, until it is known how full they are. */
+  private range = 1;
+  /** Ranges under way at once. */
+  private ahead = RANGES_AHEAD.least;
   /** Where the ranges lead to. */
   private target: Position | undefined;
 
@@ -56,7 +60,7 @@ export class Prefetch {
   /** Orders ranges up to `target`, as many as may be under way. */
   plan(target: Position): void {
     this.target = target;
-    while (this.planned.number < target.number && this.orders.length < RANGES_AHEAD) {
+    while (this.planned.number < target.number && this.orders.length < this.ahead) {
       const from = this.planned.number + 1n;
       const last = from + BigInt(this.range) - 1n;
       const to = last < target.number ? last : target.number;
@@ -103,6 +107,8 @@ export class Prefetch {
     const perBlock = logs / Math.max(blocks, 1);
     const fitting = Math.floor(LOGS_PER_PAGE / 2 / Math.max(perBlock, 1));
     this.range = Math.max(1, Math.min(LARGEST_RANGE, this.range * 2, fitting));
+    const pages = Math.floor((2 * LOGS_PER_PAGE) / Math.max(this.range * perBlock, 1));
+    this.ahead = Math.max(RANGES_AHEAD.least, Math.min(RANGES_AHEAD.most, pages));
   }
 }
 
