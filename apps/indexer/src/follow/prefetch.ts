@@ -8,7 +8,7 @@ interface Order {
   ready: boolean;
 }
 
-// Blocks near the head are asked for one by one, as they are announced. Farther behind, by ranges: the fewer at once, the fuller they are.
+// Blocks near the head are asked for one by one, as they are announced. Farther behind, by ranges: the fewer ahead, the fuller they are.
 const ANNOUNCED_AHEAD = 64;
 const RANGES_AHEAD = { least: 2, most: 4 };
 // What is under way is in memory, and nobody knows how full the next blocks are: after empty ones may come a thousand events each.
@@ -27,7 +27,7 @@ export class Prefetch {
   private orders: Order[] = [];
   /** Blocks of the next order. One, until it is known how full they are. */
   private range = 1;
-  /** Ranges under way at once. */
+  /** Ranges under way beyond the one that is waited for. */
   private ahead = RANGES_AHEAD.least;
   /** Where the ranges lead to. */
   private target: Position | undefined;
@@ -57,7 +57,7 @@ export class Prefetch {
     this.order(this.source.blockByHash(head).then((block) => (block ? [block] : [])));
   }
 
-  /** Orders ranges up to `target`, as many as may be under way. */
+  /** Orders ranges up to `target`, as many as may be ahead. */
   plan(target: Position): void {
     this.target = target;
     while (this.planned.number < target.number && this.orders.length < this.ahead) {
@@ -107,8 +107,8 @@ export class Prefetch {
     const perBlock = logs / Math.max(blocks, 1);
     const fitting = Math.floor(LOGS_PER_PAGE / 2 / Math.max(perBlock, 1));
     this.range = Math.max(1, Math.min(LARGEST_RANGE, this.range * 2, fitting));
-    const pages = Math.floor((2 * LOGS_PER_PAGE) / Math.max(this.range * perBlock, 1));
-    this.ahead = Math.max(RANGES_AHEAD.least, Math.min(RANGES_AHEAD.most, pages));
+    const inTwoPages = Math.floor((2 * LOGS_PER_PAGE) / Math.max(this.range * perBlock, 1));
+    this.ahead = Math.max(RANGES_AHEAD.least, Math.min(RANGES_AHEAD.most, inTwoPages));
   }
 }
 
