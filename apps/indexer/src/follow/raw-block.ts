@@ -1,13 +1,6 @@
 import { keccak256 } from '../../../../libs/platform/src/keccak.js';
 import type { Header } from '../../../../libs/proof/src/header.js';
-import {
-  rlpCount,
-  rlpInteger,
-  rlpItem,
-  rlpItems,
-  rlpString,
-  rlpStrings,
-} from '../../../../libs/proof/src/rlp-reader.js';
+import { RlpReader } from '../../../../libs/proof/src/rlp-reader.js';
 import type { FetchedBlock, FetchedLog, FetchedReceipt, FetchedTransaction } from './chain-source.js';
 import { MalformedAnswer } from './rpc-block.js';
 
@@ -26,16 +19,21 @@ export interface RawBlock {
 }
 
 /** @throws MalformedAnswer */
-export function parseRawBlock(hex: string): RawBlock {
+export function parseRawBlock(encoded: Buffer): RawBlock {
   return orMalformed(() => {
-    const [header, transactions] = rlpItems(fromHex(hex)) as [Buffer, Buffer];
+    const parts = RlpReader.over(encoded);
+    const header = parts.item();
+    const fields = RlpReader.over(header);
+    const body = parts.list();
+    const transactions: Buffer[] = [];
+    // A legacy transaction is a list, a typed one a string that holds its bytes (EIP-2718).
+    while (body.more) transactions.push(body.atList ? body.item() : body.string());
     return {
       hash: keccak256(header),
-      number: rlpInteger(rlpItem(header, 8)),
-      parentHash: rlpString(rlpItem(header, 0)),
+      parentHash: fields.string(),
+      number: fields.skip(7).integer(),
       header,
-      // A legacy transaction is a list, a typed one a string that holds its bytes (EIP-2718).
-      transactions: rlpItems(transactions).map((item) => ((item[0] as number) >= 0xc0 ? item : rlpString(item))),
+      transactions,
     };
   });
 }
@@ -46,36 +44,34 @@ export function parseRawBlock(hex: string): RawBlock {
  * @param receipts consensus encoding of each, as `debug_getRawReceipts` gives them
  * @throws MalformedAnswer
  */
-export function joinRawBlock(block: RawBlock, told: Buffer, receipts: readonly string[]): FetchedBlock {
+export function joinRawBlock(block: RawBlock, told: Buffer, receipts: readonly Buffer[]): FetchedBlock {
   return orMalformed(() => ({
     hash: told,
     header: parseHeader(block.header),
     encodedHeader: block.header,
     transactions: block.transactions.map((encoded) => new EncodedTransaction(encoded)),
-    receipts: receipts.map((hex) => new EncodedReceipt(fromHex(hex))),
+    receipts: receipts.map((encoded) => new EncodedReceipt(encoded)),
   }));
 }
 
 function parseHeader(encoded: Buffer): Header {
-  const items = rlpItems(encoded);
-  const string = (index: number) => rlpString(items[index] as Buffer);
-  const integer = (index: number) => rlpInteger(items[index] as Buffer);
+  const fields = RlpReader.over(encoded);
   return {
-    parentHash: string(0),
-    ommersHash: string(1),
-    beneficiary: string(2),
-    stateRoot: string(3),
-    transactionsRoot: string(4),
-    receiptsRoot: string(5),
-    logsBloom: string(6),
-    difficulty: integer(7),
-    number: integer(8),
-    gasLimit: integer(9),
-    gasUsed: integer(10),
-    timestamp: integer(11),
-    extraData: string(12),
-    mixHash: string(13),
-    nonce: string(14),
+    parentHash: fields.string(),
+    ommersHash: fields.string(),
+    beneficiary: fields.string(),
+    stateRoot: fields.string(),
+    transactionsRoot: fields.string(),
+    receiptsRoot: fields.string(),
+    logsBloom: fields.string(),
+    difficulty: fields.integer(),
+    number: fields.integer(),
+    gasLimit: fields.integer(),
+    gasUsed: fields.integer(),
+    timestamp: fields.integer(),
+    extraData: fields.string(),
+    mixHash: fields.string(),
+    nonce: fields.string(),
   };
 }
 
@@ -95,17 +91,14 @@ class EncodedTransaction implements FetchedTransaction {
   readonly type: number;
   readonly hash = undefined;
   readonly from = undefined;
-  private readonly list: Buffer;
   private readonly layout: readonly Field[];
 
   constructor(readonly encoded: Buffer) {
-    const { type, list } = opened(encoded);
-    this.type = type;
+    this.type = typeOf(encoded);
     const layout = layouts[this.type as 0 | 1 | 2] as readonly Field[] | undefined;
     if (layout === undefined) throw new RangeError(`a transaction of type ${this.type}, which can't be verified here`);
     this.layout = layout;
-    this.list = list;
-    if (rlpCount(list) !== layout.length) throw new RangeError('a transaction with another number of fields');
+    if (fieldsOf(this).count() !== layout.length) throw new RangeError('a transaction with another number of fields');
   }
 
   get chainId(): bigint {
@@ -127,22 +120,23 @@ class EncodedTransaction implements FetchedTransaction {
     return this.integer('gasLimit');
   }
   get to(): Buffer | undefined {
-    const to = rlpString(this.item('to') as Buffer);
+    const to = this.string('to');
     return to.length === 0 ? undefined : to;
   }
   get value(): bigint {
     return this.integer('value');
   }
   get input(): Buffer {
-    return rlpString(this.item('input') as Buffer);
+    return this.string('input');
   }
   get accessList(): FetchedTransaction['accessList'] {
-    const list = this.item('accessList');
-    if (list === undefined) return [];
-    return rlpItems(list).map((entry) => {
-      const [address, storageKeys] = rlpItems(entry) as [Buffer, Buffer];
-      return { address: rlpString(address), storageKeys: rlpStrings(storageKeys) };
-    });
+    const list = this.at('accessList')?.list();
+    const entries = [];
+    while (list?.more) {
+      const entry = list.list();
+      entries.push({ address: entry.string(), storageKeys: entry.list().strings() });
+    }
+    return entries;
   }
   get v(): bigint {
     return this.integer('v');
@@ -154,15 +148,19 @@ class EncodedTransaction implements FetchedTransaction {
     return this.integer('s');
   }
 
-  private item(field: Field): Buffer | undefined {
-    const index = this.layout.indexOf(field);
-    return index === -1 ? undefined : rlpItem(this.list, index);
+  private string(field: 'to' | 'input'): Buffer {
+    return (this.at(field) as RlpReader).string();
   }
 
   /** 0 where transactions of this type haven't the field. */
   private integer(field: Field): bigint {
-    const item = this.item(field);
-    return item === undefined ? 0n : rlpInteger(item);
+    return this.at(field)?.integer() ?? 0n;
+  }
+
+  /** Before the field; undefined where transactions of this type haven't it. */
+  private at(field: Field): RlpReader | undefined {
+    const index = this.layout.indexOf(field);
+    return index === -1 ? undefined : fieldsOf(this).skip(index);
   }
 }
 
@@ -170,47 +168,43 @@ class EncodedTransaction implements FetchedTransaction {
 class EncodedReceipt implements FetchedReceipt {
   readonly transactionHash = undefined;
   readonly type: number;
-  private readonly list: Buffer;
 
   constructor(readonly encoded: Buffer) {
-    const { type, list } = opened(encoded);
-    this.type = type;
-    this.list = list;
-    if (rlpCount(list) !== 4) throw new RangeError('a receipt with another number of fields');
+    this.type = typeOf(encoded);
+    if (fieldsOf(this).count() !== 4) throw new RangeError('a receipt with another number of fields');
   }
 
   get status(): number {
-    return Number(rlpInteger(rlpItem(this.list, 0)));
+    return Number(fieldsOf(this).integer());
   }
   get cumulativeGasUsed(): bigint {
-    return rlpInteger(rlpItem(this.list, 1));
+    return fieldsOf(this).skip(1).integer();
   }
   get logsBloom(): Buffer {
-    return rlpString(rlpItem(this.list, 2));
+    return fieldsOf(this).skip(2).string();
   }
   get logCount(): number {
-    return rlpCount(rlpItem(this.list, 3));
+    return fieldsOf(this).skip(3).list().count();
   }
   get logs(): FetchedLog[] {
-    return rlpItems(rlpItem(this.list, 3)).map(parseLog);
+    const list = fieldsOf(this).skip(3).list();
+    const logs: FetchedLog[] = [];
+    while (list.more) {
+      const log = list.list();
+      logs.push({ address: log.string(), topics: log.list().strings(), data: log.string() });
+    }
+    return logs;
   }
 }
 
-/** The envelope of a transaction or receipt (EIP-2718); what has none is of type 0. */
-function opened(encoded: Buffer): { type: number; list: Buffer } {
+/** By the envelope of a transaction or receipt (EIP-2718); what has none is of type 0. */
+function typeOf(encoded: Buffer): number {
   const first = encoded[0] as number;
-  return first < 0xc0 ? { type: first, list: encoded.subarray(1) } : { type: 0, list: encoded };
+  return first < 0xc0 ? first : 0;
 }
 
-function parseLog(encoded: Buffer): FetchedLog {
-  const [address, topics, data] = rlpItems(encoded) as [Buffer, Buffer, Buffer];
-  return { address: rlpString(address), topics: rlpStrings(topics), data: rlpString(data) };
-}
-
-function fromHex(hex: string): Buffer {
-  const bytes = Buffer.from(hex.slice(2), 'hex');
-  if (bytes.length === 0 || bytes.length * 2 + 2 !== hex.length) throw new RangeError('no hex of whole bytes');
-  return bytes;
+function fieldsOf({ encoded, type }: { encoded: Buffer; type: number }): RlpReader {
+  return RlpReader.over(encoded, type === 0 ? 0 : 1);
 }
 
 function orMalformed<T>(parse: () => T): T {

@@ -1,5 +1,5 @@
 import type { RpcError } from '../../../../libs/chain-client/src/rpc/rpc.error.js';
-import type { RpcHead, RpcTransport } from '../../../../libs/chain-client/src/rpc/transport.js';
+import type { RpcCall, RpcHead, RpcTransport } from '../../../../libs/chain-client/src/rpc/transport.js';
 import { toHex } from '../../../../libs/platform/src/bytes.js';
 import type { FetchedBlock } from './chain-source.js';
 import { joinRawBlock, parseRawBlock, type RawBlock } from './raw-block.js';
@@ -29,12 +29,9 @@ export class RawSource {
 
   async blockByHash(hash: Buffer): Promise<FetchedBlock | undefined> {
     const id = toHex(hash);
-    const [block, receipts] = await this.rpc.batchSettled<unknown>([
-      { method: 'debug_getRawBlock', params: [id] },
-      { method: 'debug_getRawReceipts', params: [id] },
-    ]);
-    const raw = known(block as Outcome<string>);
-    const own = known(receipts as Outcome<string[]>);
+    const [block, receipts] = await this.rpc.batchSettled<unknown>([getRawBlock(id), getRawReceipts(id)]);
+    const raw = known(block as Outcome<Buffer>);
+    const own = known(receipts as Outcome<Buffer[]>);
     return raw === undefined || own === undefined ? undefined : joinRawBlock(parseRawBlock(raw), hash, own);
   }
 
@@ -49,7 +46,7 @@ export class RawSource {
     // the node also tells the last one's hash, and the rest follow from it by their children's parent hashes.
     const [head, ...receipts] = await this.rpc.batchSettled<unknown>([
       { method: 'eth_getBlockByNumber', params: [quantity(lastNumber), false] },
-      ...blocks.map(({ hash }) => ({ method: 'debug_getRawReceipts', params: [toHex(hash)] })),
+      ...blocks.map(({ hash }) => getRawReceipts(toHex(hash))),
     ]);
     const told = known(head as Outcome<RpcHead>);
     if (told === undefined) return [];
@@ -59,7 +56,7 @@ export class RawSource {
       !toldHash.equals(last.hash) && (await this.rawBlocks(lastNumber, lastNumber))[0]?.hash.equals(toldHash);
     const fetched: FetchedBlock[] = [];
     for (const [index, block] of blocks.slice(0, moved ? -1 : undefined).entries()) {
-      const own = known(receipts[index] as Outcome<string[]>);
+      const own = known(receipts[index] as Outcome<Buffer[]>);
       if (own === undefined) break;
       fetched.push(joinRawBlock(block, blocks[index + 1]?.parentHash ?? toldHash, own));
     }
@@ -68,17 +65,38 @@ export class RawSource {
 
   private async rawBlocks(from: bigint, to: bigint): Promise<RawBlock[]> {
     const calls = [];
-    for (let number = from; number <= to; number++) {
-      calls.push({ method: 'debug_getRawBlock', params: [quantity(number)] });
-    }
+    for (let number = from; number <= to; number++) calls.push(getRawBlock(quantity(number)));
     const blocks: RawBlock[] = [];
-    for (const outcome of await this.rpc.batchSettled<string>(calls)) {
-      const hex = known(outcome);
-      if (hex === undefined) break;
-      blocks.push(parseRawBlock(hex));
+    for (const outcome of await this.rpc.batchSettled<Buffer>(calls)) {
+      const encoded = known(outcome);
+      if (encoded === undefined) break;
+      blocks.push(parseRawBlock(encoded));
     }
     return blocks;
   }
+}
+
+/** @param id number or hash of the block, as hex */
+function getRawBlock(id: string): RpcCall {
+  return { method: 'debug_getRawBlock', params: [id], decode: (hex) => (hex === null ? null : bytesOf(hex)) };
+}
+
+/** @param id hash of the block, as hex */
+function getRawReceipts(id: string): RpcCall {
+  return {
+    method: 'debug_getRawReceipts',
+    params: [id],
+    decode: (all) => (all === null ? null : Array.isArray(all) ? all.map(bytesOf) : [UNREADABLE]),
+  };
+}
+
+const UNREADABLE = Buffer.alloc(0);
+
+/** What hex says; where it is none, bytes that nothing can be read from. */
+function bytesOf(hex: unknown): Buffer {
+  if (typeof hex !== 'string') return UNREADABLE;
+  const bytes = Buffer.from(hex.slice(2), 'hex');
+  return bytes.length * 2 + 2 === hex.length ? bytes : UNREADABLE;
 }
 
 /** The leading blocks that each the next one links to: behind them the chain moved while it was told, or one of them is another than it should be. */

@@ -5,15 +5,13 @@ import type { RpcCall, RpcOutcome } from './rpc.types.js';
 const MAX_CALLS = 500;
 const MAX_BYTES = 4 * 1024 * 1024;
 
-export interface EncodedCall {
+export interface EncodedCall extends Pick<RpcCall, 'method' | 'decode'> {
   id: number;
-  method: string;
   text: string;
 }
 
-export function encodeCall(id: number, call: RpcCall): EncodedCall {
-  const text = JSON.stringify({ jsonrpc: '2.0', id, method: call.method, params: call.params ?? [] });
-  return { id, method: call.method, text };
+export function encodeCall(id: number, { method, params = [], decode }: RpcCall): EncodedCall {
+  return { id, method, decode, text: JSON.stringify({ jsonrpc: '2.0', id, method, params }) };
 }
 
 /** Splits calls into requests an endpoint accepts, keeping their order. */
@@ -50,9 +48,10 @@ export interface RpcResponse {
   params?: { subscription?: string; result?: unknown };
 }
 
-export function outcomeOf<T>(response: RpcResponse, method: string): RpcOutcome<T> {
-  if (response.error !== undefined && response.error !== null) {
-    return { error: RpcError.fromResponse(response.error, method) };
-  }
-  return { value: response.result as T };
+export function outcomeOf<T>(
+  { result, error }: RpcResponse,
+  { method, decode }: Pick<RpcCall, 'method' | 'decode'>,
+): RpcOutcome<T> {
+  if (error !== undefined && error !== null) return { error: RpcError.fromResponse(error, method) };
+  return { value: (decode ? decode(result) : result) as T };
 }

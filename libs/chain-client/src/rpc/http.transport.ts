@@ -36,7 +36,7 @@ export class HttpTransport implements RpcTransport {
   async request<T>(method: string, params?: readonly unknown[]): Promise<T> {
     const call = encodeCall(this.nextId++, { method, params });
     const response = (await this.post(call.text, method)) as RpcResponse;
-    return valuesOf([outcomeOf<T>(response, method)])[0]!;
+    return valuesOf([outcomeOf<T>(response, call)])[0]!;
   }
 
   async batch<T>(calls: readonly RpcCall[]): Promise<T[]> {
@@ -97,7 +97,7 @@ export class HttpTransport implements RpcTransport {
       const refusal = responses.find(({ id, error }) => error !== undefined && (id === null || id === undefined));
       return calls.map((call) => {
         const response = byId.get(call.id) ?? refusal;
-        if (response !== undefined) return outcomeOf<T>(response, call.method);
+        if (response !== undefined) return outcomeOf<T>(response, call);
         return { error: malformed(call.method, 'The node left a call of the batch unanswered.') };
       });
     } catch (error) {

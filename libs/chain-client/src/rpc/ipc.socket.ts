@@ -8,6 +8,7 @@ export interface MessageSocket {
 }
 
 export interface MessageHandlers {
+  /** A JSON-RPC object, or a batch of them. */
   onMessage(text: string): void;
   /** Called once when the connection is gone, whoever ended it. */
   onClose(reason?: Error): void;
@@ -16,7 +17,7 @@ export interface MessageHandlers {
 /** Connects to a node's IPC endpoint (a Unix socket, or a named pipe). @throws Error when nobody listens there */
 export function openIpc(path: string, handlers: MessageHandlers): Promise<MessageSocket> {
   return new Promise((resolve, reject) => {
-    const framer = new JsonFramer();
+    const framer = new JsonFramer({ batchesApart: true });
     const socket = connect(path);
     let failure: Error | undefined;
     let open = false;

@@ -5,6 +5,13 @@ const CLOSE_BRACE = 0x7d;
 const OPEN_BRACKET = 0x5b;
 const CLOSE_BRACKET = 0x5d;
 
+export interface FramerOptions {
+  /** Longest value accepted: beyond it the stream is broken or hostile. */
+  limitBytes?: number;
+  /** Give what a top-level array holds one by one, each as soon as it is whole, instead of the array: the answers of a batch. */
+  batchesApart?: boolean;
+}
+
 /**
  * Cuts a byte stream of concatenated JSON objects and arrays into values. Nothing is assumed about how the stream is chunked or what
  * stands between values (geth writes a newline, others nothing). Scalars at the top level don't occur in JSON-RPC and are skipped.
@@ -15,9 +22,13 @@ export class JsonFramer {
   private depth = 0;
   private inString = false;
   private escaped = false;
+  private readonly limitBytes: number;
+  private readonly batchesApart: boolean;
 
-  /** @param limitBytes longest value accepted: beyond it the stream is broken or hostile */
-  constructor(private readonly limitBytes = 512 * 1024 * 1024) {}
+  constructor({ limitBytes = 512 * 1024 * 1024, batchesApart = false }: FramerOptions = {}) {
+    this.limitBytes = limitBytes;
+    this.batchesApart = batchesApart;
+  }
 
   /** Takes the next chunk and returns the values it completes, oldest first. @throws RangeError when a value outgrows the limit. */
   push(chunk: Buffer): Buffer[] {
@@ -32,7 +43,7 @@ export class JsonFramer {
       const byte = chunk[at]!;
       if (byte === QUOTE) {
         this.inString = true;
-      } else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
+      } else if (byte === OPEN_BRACE || (byte === OPEN_BRACKET && !(this.batchesApart && this.depth === 0))) {
         if (this.depth === 0) start = at;
         this.depth += 1;
       } else if ((byte === CLOSE_BRACE || byte === CLOSE_BRACKET) && this.depth > 0) {

@@ -3,6 +3,11 @@ import type { RpcError } from './rpc.error.js';
 export interface RpcCall {
   method: string;
   params?: readonly unknown[];
+  /**
+   * Makes the value out of the result as soon as that is here, so that the text of a large answer isn't kept until the whole batch has
+   * come. Must not throw.
+   */
+  decode?: (result: unknown) => unknown;
 }
 
 export type RpcOutcome<T> = { value: T; error?: undefined } | { value?: undefined; error: RpcError };

@@ -12,7 +12,7 @@ import {
 } from './rpc.types.js';
 
 interface Pending {
-  method: string;
+  call: EncodedCall;
   timer: NodeJS.Timeout;
   socket: MessageSocket;
   settle(outcome: RpcOutcome<unknown>): void;
@@ -100,12 +100,13 @@ export class StreamTransport implements RpcTransport {
       const failure = asConnectionError(error);
       return calls.map(() => ({ error: failure }));
     }
-    const outcomes = calls.map(({ id, method }) => this.expect<T>(socket, id, method));
+    const outcomes = calls.map((call) => this.expect<T>(socket, call));
     socket.send(format(calls));
     return Promise.all(outcomes);
   }
 
-  private expect<T>(socket: MessageSocket, id: number, method: string): Promise<RpcOutcome<T>> {
+  private expect<T>(socket: MessageSocket, call: EncodedCall): Promise<RpcOutcome<T>> {
+    const { id, method } = call;
     return new Promise((resolve) => {
       const settle = (outcome: RpcOutcome<unknown>) => {
         clearTimeout(pending.timer);
@@ -116,7 +117,7 @@ export class StreamTransport implements RpcTransport {
         const message = `The node did not answer ${method} within ${this.timeoutMs} ms.`;
         settle({ error: new RpcError(message, { code: 'TIMEOUT', method, retryable: true }) });
       }, this.timeoutMs);
-      const pending: Pending = { method, timer, socket, settle };
+      const pending: Pending = { call, timer, socket, settle };
       this.pending.set(id, pending);
     });
   }
@@ -187,7 +188,7 @@ export class StreamTransport implements RpcTransport {
     const socket = await this.connected().catch((error: unknown) => {
       throw asConnectionError(error);
     });
-    const answer = this.expect<string>(socket, call.id, call.method);
+    const answer = this.expect<string>(socket, call);
     const pending = this.pending.get(call.id)!;
     const settle = pending.settle;
     pending.settle = (outcome) => {
@@ -220,7 +221,7 @@ export class StreamTransport implements RpcTransport {
       return;
     }
     const pending = typeof response.id === 'number' ? this.pending.get(response.id) : undefined;
-    pending?.settle(outcomeOf(response, pending.method));
+    pending?.settle(outcomeOf(response, pending.call));
   }
 
   private failAll(error: RpcError): void {

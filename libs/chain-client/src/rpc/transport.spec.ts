@@ -143,6 +143,18 @@ describe.each(Object.entries(nodes))('JSON-RPC over %s', (name, start) => {
     await expect(rpc.batch(calls)).rejects.toThrow('nonce too low');
   });
 
+  it('makes values of results as a call says, of results alone', async () => {
+    const rpc = transport(await start());
+    const decode = (result: unknown) => [result];
+    const outcomes = await rpc.batchSettled([
+      { method: 'echo', params: [1], decode },
+      { method: 'refuse', decode },
+      { method: 'echo' },
+    ]);
+    expect(outcomes.map(({ value }) => value)).toEqual([[{ echo: [1] }], undefined, { echo: [] }]);
+    expect(outcomes[1]!.error).toMatchObject({ code: -32000 });
+  });
+
   it('says whether a refusal may pass', async () => {
     const rpc = transport(await start());
     await expect(rpc.request('indexing')).rejects.toMatchObject({ retryable: true });
