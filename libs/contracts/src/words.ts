@@ -55,7 +55,10 @@ export function readWord(source: Buffer, offset: number, type: WordType): Buffer
       return source.subarray(offset + 12, offset + 32);
     case 'uint64':
       assertZero(source, offset, 24);
-      return source.readBigUInt64BE(offset + 24);
+      // One bigint, where putting together two halves makes four.
+      return source.readUInt32BE(offset + 24) === 0
+        ? BigInt(source.readUInt32BE(offset + 28))
+        : source.readBigUInt64BE(offset + 24);
     default: {
       assertZero(source, offset, 28);
       const value = source.readUInt32BE(offset + 28);

@@ -4,6 +4,8 @@ export type ColumnValue = Buffer | bigint | number | string | boolean | null;
 
 // pg_type.oid of each element type: fixed for ever by Postgres.
 const oids: Record<ColumnType, number> = { bool: 16, bytea: 17, int8: 20, int2: 21, int4: 23, text: 25 };
+const LEAST_INT8 = -(2n ** 63n);
+const MOST_INT8 = 2n ** 63n - 1n;
 const widths: Partial<Record<ColumnType, number>> = { bool: 1, int8: 8, int2: 2, int4: 4 };
 
 /**
@@ -17,15 +19,26 @@ export function binaryArray(type: ColumnType, values: readonly ColumnValue[]): B
     if (value === null) hasNull = 1;
     size += elementSize(type, value);
   }
-  const target = Buffer.allocUnsafe(size);
-  target.writeInt32BE(1, 0); // dimensions
-  target.writeInt32BE(hasNull, 4);
-  target.writeInt32BE(oids[type], 8);
-  target.writeInt32BE(values.length, 12);
-  target.writeInt32BE(1, 16); // lower bound
+  const target = allocate(size);
+  target.view.setInt32(0, 1); // dimensions
+  target.view.setInt32(4, hasNull);
+  target.view.setInt32(8, oids[type]);
+  target.view.setInt32(12, values.length);
+  target.view.setInt32(16, 1); // lower bound
   let at = 20;
   for (const value of values) at = writeElement(target, at, type, value);
-  return target;
+  return target.bytes;
+}
+
+/** The same bytes twice: numbers are written several times faster by a DataView, and bigints without making more of them. */
+export interface Target {
+  bytes: Buffer;
+  view: DataView;
+}
+
+export function allocate(size: number): Target {
+  const bytes = Buffer.allocUnsafe(size);
+  return { bytes, view: new DataView(bytes.buffer, bytes.byteOffset, size) };
 }
 
 /** Bytes that `writeElement` writes: a length word, and the value unless it is null. */
@@ -37,24 +50,37 @@ function byteLength(value: ColumnValue): number {
   return typeof value === 'string' ? Buffer.byteLength(value) : (value as Buffer).length;
 }
 
-/** One value as arrays and COPY hold it: its length, then its bytes. @returns where the next one starts */
-export function writeElement(target: Buffer, at: number, type: ColumnType, value: ColumnValue): number {
-  if (value === null) return target.writeInt32BE(-1, at);
-  const length = widths[type] ?? byteLength(value);
-  const start = target.writeInt32BE(length, at);
+/** One value as arrays and COPY hold it: its length, then its bytes. @returns where the next one starts @throws RangeError */
+export function writeElement({ bytes, view }: Target, at: number, type: ColumnType, value: ColumnValue): number {
+  const length = value === null ? -1 : (widths[type] ?? byteLength(value));
+  view.setInt32(at, length);
+  const start = at + 4;
+  if (value === null) return start;
   switch (type) {
     case 'int8':
-      return target.writeBigInt64BE(value as bigint, start);
+      view.setBigInt64(start, within(value as bigint, LEAST_INT8, MOST_INT8));
+      break;
     case 'int4':
-      return target.writeInt32BE(value as number, start);
+      view.setInt32(start, within(value as number, -0x8000_0000, 0x7fff_ffff));
+      break;
     case 'int2':
-      return target.writeInt16BE(value as number, start);
+      view.setInt16(start, within(value as number, -0x8000, 0x7fff));
+      break;
     case 'bool':
-      return target.writeUInt8(value ? 1 : 0, start);
+      view.setUint8(start, value ? 1 : 0);
+      break;
     case 'text':
-      return start + target.write(value as string, start);
+      bytes.write(value as string, start);
+      break;
     case 'bytea':
-      target.set(value as Buffer, start);
-      return start + length;
+      bytes.set(value as Buffer, start);
+      break;
   }
+  return start + length;
+}
+
+/** A DataView would take what doesn't fit for something else. */
+function within<T extends bigint | number>(value: T, least: T, most: T): T {
+  if (value < least || value > most) throw new RangeError(`${value} does not fit its column`);
+  return value;
 }

@@ -1,5 +1,5 @@
 import type { ClientBase, Connection, Submittable } from 'pg';
-import { type ColumnType, type ColumnValue, elementSize, writeElement } from './binary-array.js';
+import { allocate, type ColumnType, type ColumnValue, elementSize, writeElement } from './binary-array.js';
 
 // "PGCOPY\n\377\r\n\0", then flags and the length of an extension, both 0 (COPY, "Binary Format").
 const HEADER = Buffer.from('5047434f50590aff0d0a000000000000000000', 'hex');
@@ -72,14 +72,15 @@ function encodeRows(columns: readonly CopyColumn[], rows: readonly CopyRow[]): B
     size += 2;
     for (const { type, of } of sources) size += elementSize(type, of(row));
   }
-  const target = Buffer.allocUnsafe(size);
-  let at = HEADER.copy(target);
+  const target = allocate(size);
+  let at = HEADER.copy(target.bytes);
   for (const row of rows) {
-    at = target.writeInt16BE(columns.length, at);
+    target.view.setInt16(at, columns.length);
+    at += 2;
     for (const { type, of } of sources) at = writeElement(target, at, type, of(row));
   }
-  TRAILER.copy(target, at);
-  return target;
+  TRAILER.copy(target.bytes, at);
+  return target.bytes;
 }
 
 /** Where a column's values come from. The one text of all rows is encoded once: a string costs more than all numbers of a row. */

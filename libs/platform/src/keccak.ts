@@ -7,6 +7,6 @@ const hasher: IHasher = await createKeccak(256);
 export function keccak256(...parts: Uint8Array[]): Buffer {
   hasher.init();
   for (const part of parts) hasher.update(part);
-  const digest = hasher.digest('binary');
-  return Buffer.from(digest.buffer, digest.byteOffset, digest.byteLength);
+  // Copied into Node's pool: asked for its ArrayBuffer, a small array gets one of its own, which costs more than the hash of a word.
+  return Buffer.from(hasher.digest('binary'));
 }

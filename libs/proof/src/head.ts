@@ -11,6 +11,7 @@ export function leafOf(log: { topics: readonly Bytes[]; data: Bytes }): Buffer {
 
 // Filled anew for each fold: the first 24 bytes of the middle word stay zero.
 const words = Buffer.alloc(96);
+const wordsView = new DataView(words.buffer, words.byteOffset, words.length);
 
 /**
  * The head after an event: keccak256(previous head, sequence, leaf), each as one 32-byte word. Ledger and record heads alike.
@@ -19,7 +20,7 @@ const words = Buffer.alloc(96);
  */
 export function foldHead(previous: Bytes, sequence: bigint, leaf: Bytes): Buffer {
   words.set(previous, 0);
-  words.writeBigUInt64BE(sequence, 56);
+  wordsView.setBigUint64(56, sequence);
   words.set(leaf, 64);
   return keccak256(words);
 }

@@ -1,4 +1,4 @@
-import type { AnyRow } from '../commit/table.js';
+import { type AnyRow, type Column, sqlType } from '../commit/table.js';
 import type { PlacedEvent } from '../verify/ledger.fold.js';
 import type { Key, Projection } from './projection.js';
 
@@ -77,12 +77,14 @@ export class Projector {
       projection.verify?.(slot.row, placed);
       slot.row = projection.apply(slot.row, placed);
     }
-    for (const [id, { slot }] of touched) this.keep(id, slot, before.get(slot));
+    const { columns } = projection.table;
+    const bytes = Object.keys(columns).filter((property) => sqlType(columns[property] as Column) === 'bytea');
+    for (const [id, { slot }] of touched) this.keep(id, slot, bytes, before.get(slot));
     return touched;
   }
 
-  private keep(id: string, slot: Slot, before: AnyRow | undefined): void {
-    if (slot.row !== undefined) slot.row = own(slot.row, before);
+  private keep(id: string, slot: Slot, bytes: readonly string[], before: AnyRow | undefined): void {
+    if (slot.row !== undefined) slot.row = own(slot.row, bytes, before);
     // Deleted first, so that the map's order is that of last use.
     this.cache.delete(id);
     this.cache.set(id, slot);
@@ -152,11 +154,12 @@ function identify(index: number, key: Key): string {
   return id;
 }
 
-/** Fields decoded from a log are views of it; a copy lets the log go. What was in the row before is a copy already. */
-function own(row: AnyRow, before: AnyRow | undefined): AnyRow {
-  const copy: Record<string, AnyRow[string]> = {};
-  for (const [property, value] of Object.entries(row)) {
-    copy[property] = Buffer.isBuffer(value) && value !== before?.[property] ? Buffer.from(value) : value;
+/** Bytes decoded from a log are views of it; a copy lets the log go. What was in the row before is a copy already. */
+function own(row: AnyRow, bytes: readonly string[], before: AnyRow | undefined): AnyRow {
+  const copy = { ...row };
+  for (const property of bytes) {
+    const value = row[property] as Buffer | null;
+    if (value !== null && value !== before?.[property]) copy[property] = Buffer.from(value);
   }
   return copy;
 }

@@ -25,7 +25,7 @@ describe('verifyBlock', () => {
   it('accepts a block that is what its hash says', () => {
     const block = fullBlock();
     const verified = verifyBlock(block, options);
-    const logs = verified.transactions.flatMap((transaction) => transaction.logs);
+    const logs = verified.transactions.flatMap((transaction) => transaction.logs());
     expect(logs.map(({ logIndex }) => logIndex)).toEqual(logs.map((_, index) => index));
     expect(verified.raw?.includes(verified.header)).toBe(true);
   });

@@ -27,8 +27,8 @@ export interface LedgerTransaction {
   /** 1 success, 0 reverted. */
   status: number;
   gasUsed: bigint;
-  /** The ledger's own. Read from the receipt each time: take them once. */
-  readonly logs: LedgerLog[];
+  /** The ledger's own, read from the receipt anew each time. */
+  logs(): LedgerLog[];
   /** Logs of whatever contract: at least as many as `logs`. */
   logCount: number;
 }
@@ -118,8 +118,7 @@ function ledgerTransactions(
     const receipt = fetched.receipts[index] as (typeof fetched.receipts)[number];
     // Hashes are no part of either root, so they are recomputed and not taken.
     const hash = keccak256(encoded[index] as Buffer);
-    const given = [transaction.hash, receipt.transactionHash];
-    if (given.some((other) => other !== undefined && !hash.equals(other))) {
+    if (!hash.equals(transaction.hash ?? hash) || !hash.equals(receipt.transactionHash ?? hash)) {
       fail(`transaction ${index} was given under another hash.`);
     }
     const sender = senderOf(transaction, () => fail(`transaction ${index} is signed by nobody.`));
@@ -135,18 +134,21 @@ function ledgerTransactions(
       toLedger ||
       ledgerLogs(receipt, contract, firstLog).length > 0 ||
       transaction.to?.equals(typeof sender === 'function' ? sender() : sender);
+    const gasUntil = receipt.cumulativeGasUsed;
     if (concerns) {
       transactions.push({
-        ...{ hash, index, sender, toLedger, logCount },
+        hash,
+        index,
+        sender,
+        toLedger,
+        logCount,
         nonce: transaction.nonce,
         status: receipt.status,
-        gasUsed: receipt.cumulativeGasUsed - gasBefore,
-        get logs() {
-          return ledgerLogs(receipt, contract, firstLog);
-        },
+        gasUsed: gasUntil - gasBefore,
+        logs: () => ledgerLogs(receipt, contract, firstLog),
       });
     }
-    gasBefore = receipt.cumulativeGasUsed;
+    gasBefore = gasUntil;
   }
   return transactions;
 }
@@ -174,8 +176,10 @@ function senderOf(transaction: FetchedTransaction, onNobody: () => never): Buffe
 
 function ledgerLogs({ logs }: FetchedReceipt, contract: Buffer, firstLog: number): LedgerLog[] {
   const own: LedgerLog[] = [];
-  for (const [index, log] of logs.entries()) {
-    if (log.address.equals(contract)) own.push({ ...log, logIndex: firstLog + index });
+  let logIndex = firstLog;
+  for (const { address, topics, data } of logs) {
+    if (address.equals(contract)) own.push({ address, topics, data, logIndex });
+    logIndex++;
   }
   return own;
 }

@@ -148,6 +148,12 @@ function alteredList(value: unknown[], dice: number): unknown[] {
   return copy;
 }
 
+/** The block as it is verified, and the logs that it gives. */
+function readOut(block: FetchedBlock) {
+  const { transactions, ...rest } = verifyBlock(block, options);
+  return { ...rest, transactions: transactions.map((transaction) => ({ ...transaction, logs: transaction.logs() })) };
+}
+
 describe('verifyBlock', () => {
   const block = fullBlock();
   const all = paths(block);
@@ -163,7 +169,7 @@ describe('verifyBlock', () => {
     fc.assert(
       fc.property(fc.nat(0xffffff), (dice) => {
         const told = replaced(block, path, (value) => altered(value as Leaf, dice)) as FetchedBlock;
-        if (isMeaningless(block, path)) expect(verifyBlock(told, options)).toEqual(verifyBlock(block, options));
+        if (isMeaningless(block, path)) expect(readOut(told)).toEqual(readOut(block));
         else expect(() => verifyBlock(told, options)).toThrow(MismatchError);
       }),
       { numRuns: 12 },

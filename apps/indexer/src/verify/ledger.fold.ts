@@ -66,7 +66,7 @@ function foldTransaction(folded: FoldedBlock, transaction: LedgerTransaction, st
   const fail = (log: LedgerLog, detail: string) =>
     new MismatchError(stamp.number, stamp.hash, `log ${log.logIndex} ${detail}`);
   let confirmed = true;
-  const { logs } = transaction;
+  const logs = transaction.logs();
   for (const log of logs) {
     const event = decode(log, fail);
     if (isSequenced(event)) {
