@@ -8,28 +8,6 @@ export interface Incident {
   detail: string;
 }
 
-/** Where the ledger stood after a final block, and the block's header (RLP). */
-export interface Checkpoint {
-  number: bigint;
-  hash: Buffer;
-  header: Buffer;
-  sequence: bigint;
-  head: Buffer;
-}
-
-/** Keeps what was asked at a checkpoint: the proof of the ledger's state (JSON) or why there is none, and the second node's hash. */
-export async function noteBesideCheckpoint(
-  client: PoolClient,
-  network: string,
-  number: bigint,
-  { proof, missing, witnessHash }: { proof?: string; missing?: string; witnessHash?: Buffer },
-): Promise<void> {
-  await client.query(
-    'UPDATE checkpoint SET proof = $3, proof_missing = $4, witness_hash = $5 WHERE network = $1 AND block_number = $2',
-    [network, number.toString(), proof, missing, witnessHash],
-  );
-}
-
 /** Notes an incident; one that is open already is counted on. */
 export async function noteIncident(client: PoolClient, network: string, incident: Incident): Promise<void> {
   await client.query(

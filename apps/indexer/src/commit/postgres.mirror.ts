@@ -7,8 +7,8 @@ import type { Key, Projection } from '../project/projection.js';
 import { projections } from '../project/projections.js';
 import { Projector } from '../project/projector.js';
 import type { FoldedBlock, LedgerState } from '../verify/ledger.fold.js';
+import type { BesideCheckpoint, Checkpoint } from './checkpoint.js';
 import { EventPartitions } from './event-partitions.js';
-import type { Checkpoint } from './incidents.js';
 import type { Extension, Mirror, MirrorState, Replacement } from './mirror.js';
 import {
   blockRow,
@@ -133,29 +133,35 @@ export class PostgresMirror implements Mirror {
   }
 
   /**
-   * Keeps where the ledger stood at a final block, every thousand events or so: what a proof can start from.
-   * @returns undefined when none was due
+   * Where the ledger stood at a final block, every thousand events or so: what a proof can start from.
+   * @returns undefined when none is due
    */
-  async checkpoint(finalNumber: bigint): Promise<Checkpoint | undefined> {
+  async dueCheckpoint(finalNumber: bigint): Promise<Checkpoint | undefined> {
     if (this.current.ledger.sequence < this.nextCheckpoint) return undefined;
     const { rows } = await this.client.query<{ hash: Buffer; header: Buffer; sequence: string; head: Buffer }>(
-      `INSERT INTO checkpoint AS c (network, block_number, block_hash, sequence, head)
-       SELECT network, number, hash, sequence, head FROM block
+      `SELECT hash, header, sequence, head FROM block
        WHERE network = $1 AND number = $2
-         AND sequence >= $3 + COALESCE((SELECT max(sequence) FROM checkpoint WHERE network = $1), 0)
-       ON CONFLICT (network, block_number) DO NOTHING
-       RETURNING sequence, head, block_hash AS hash,
-         (SELECT header FROM block b WHERE b.network = c.network AND b.number = c.block_number) AS header`,
+         AND sequence >= $3 + COALESCE((SELECT max(sequence) FROM checkpoint WHERE network = $1), 0)`,
       [this.network.name, finalNumber.toString(), CHECKPOINT_EVENTS.toString()],
     );
     const row = rows[0];
-    if (!row) {
-      this.nextCheckpoint = this.current.ledger.sequence + CHECKPOINT_EVENTS / 10n;
-      return undefined;
-    }
-    const sequence = BigInt(row.sequence);
-    this.nextCheckpoint = sequence + CHECKPOINT_EVENTS;
-    return { ...row, number: finalNumber, sequence };
+    this.nextCheckpoint = row
+      ? BigInt(row.sequence) + CHECKPOINT_EVENTS
+      : this.current.ledger.sequence + CHECKPOINT_EVENTS / 10n;
+    return row && { ...row, number: finalNumber, sequence: BigInt(row.sequence) };
+  }
+
+  /** Once: where there is one for the block already, that stays. */
+  async keepCheckpoint(
+    { number, hash, sequence, head }: Checkpoint,
+    { proof, missing, witnessHash }: BesideCheckpoint = {},
+  ): Promise<void> {
+    await this.client.query(
+      `INSERT INTO checkpoint (network, block_number, block_hash, sequence, head, proof, proof_missing, witness_hash)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+       ON CONFLICT (network, block_number) DO NOTHING`,
+      [this.network.name, number.toString(), hash, sequence.toString(), head, proof, missing, witnessHash],
+    );
   }
 
   /** The incident of a history that was replaced beyond finality: noted once, however often the process starts on it. */

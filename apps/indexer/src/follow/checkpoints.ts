@@ -2,7 +2,9 @@ import type { PoolClient } from 'pg';
 import { RpcError } from '../../../../libs/chain-client/src/rpc/rpc.error.js';
 import type { NetworkConfig } from '../../../../libs/platform/src/networks.js';
 import { InvalidProofError, provenSlots, stateRootOf } from '../../../../libs/proof/src/state-proof.js';
-import { type Checkpoint, noteBesideCheckpoint, noteIncident } from '../commit/incidents.js';
+import type { BesideCheckpoint, Checkpoint } from '../commit/checkpoint.js';
+import { noteIncident } from '../commit/incidents.js';
+import type { PostgresMirror } from '../commit/postgres.mirror.js';
 import { MismatchError } from '../verify/mismatch.error.js';
 import type { ChainSource, StateProof } from './chain-source.js';
 import { MalformedAnswer } from './rpc-block.js';
@@ -27,12 +29,22 @@ export class Checkpoints {
     private readonly log: RunnerLog,
   ) {}
 
-  /** @throws MismatchError when the node's proof of the ledger's state is wrong, or proves something else than the events do */
-  async complete(client: PoolClient, checkpoint: Checkpoint): Promise<void> {
+  /**
+   * Keeps a checkpoint at a final block when one is due, and what was asked there. Asked first, so that one commit holds both.
+   * @throws MismatchError when the node's proof of the ledger's state is wrong, or proves something else than the events do
+   */
+  async take(mirror: PostgresMirror, client: PoolClient, finalNumber: bigint): Promise<void> {
     const { name } = this.network;
-    const [{ proof, missing }, witnessHash] = await Promise.all([this.prove(checkpoint), this.askWitness(checkpoint)]);
+    const checkpoint = await mirror.dueCheckpoint(finalNumber);
+    if (!checkpoint) return;
+    const beside = Promise.all([this.prove(checkpoint), this.askWitness(checkpoint)]);
+    const [{ proof, missing }, witnessHash] = await beside.catch(async (error: unknown) => {
+      // Kept without: the events have proven it, and a node that lies here would be caught again at every block.
+      if (error instanceof MismatchError) await mirror.keepCheckpoint(checkpoint);
+      throw error;
+    });
     if (missing) this.log.warn(`${name}: no state proof for the checkpoint at block ${checkpoint.number}. ${missing}`);
-    await noteBesideCheckpoint(client, name, checkpoint.number, { proof, missing, witnessHash });
+    await mirror.keepCheckpoint(checkpoint, { proof, missing, witnessHash });
     if (witnessHash === undefined || witnessHash.equals(checkpoint.hash)) return;
     const detail =
       `Block ${checkpoint.number} (0x${checkpoint.hash.toString('hex')}): the second node has 0x${witnessHash.toString('hex')} there. ` +
@@ -45,7 +57,7 @@ export class Checkpoints {
     });
   }
 
-  private async prove(checkpoint: Checkpoint): Promise<{ proof?: string; missing?: string }> {
+  private async prove(checkpoint: Checkpoint): Promise<Pick<BesideCheckpoint, 'proof' | 'missing'>> {
     let told: StateProof;
     try {
       told = await this.source.stateProof(this.network.contract, SLOTS, checkpoint.number);

@@ -137,10 +137,7 @@ export class NetworkRunner {
           metrics.onReorganisation(network.name);
           log.warn(`${network.name}: reorganised, ${depth} blocks deep.`);
         },
-        onFinal: async (number) => {
-          const checkpoint = await writer.checkpoint(number);
-          if (checkpoint) await this.checkpoints.complete(lead.client, checkpoint);
-        },
+        onFinal: (number) => this.checkpoints.take(writer, lead.client, number),
       });
     } catch (error) {
       const incident = incidentOf(error);

@@ -97,7 +97,8 @@ export class NetworkRebuild {
       },
       onReorganisation: () => undefined,
       onFinal: async (number) => {
-        await this.mirror.checkpoint(number);
+        const checkpoint = await this.mirror.dueCheckpoint(number);
+        if (checkpoint) await this.mirror.keepCheckpoint(checkpoint);
       },
     });
     signal.throwIfAborted();
