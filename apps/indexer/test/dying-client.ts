@@ -56,7 +56,9 @@ export function dyingClient(client: PoolClient, random: Random, perThousand: num
       await new Promise((resolve) => setImmediate(resolve));
       die('in a statement');
     }
-    const result = await answer;
+    const result = await answer.catch((error: unknown) => {
+      throw dead ? new Killed('while a statement was under way') : error;
+    });
     if (fate === 2) die('after a statement');
     return result;
   };

@@ -7,6 +7,12 @@ import type { FoldedBlock, LedgerState, PlacedEvent } from '../src/verify/ledger
 
 type Rows = Map<string, AnyRow>;
 
+/** Prepared and committed at once. */
+export async function extend(mirror: Mirror, extension: Extension): Promise<void> {
+  const write = await mirror.prepare(extension);
+  await write();
+}
+
 /** The mirror's rules without a database: same folds, same rebuild, rows in maps. */
 export class MemoryMirror implements Mirror {
   blocks: FoldedBlock[];
@@ -36,14 +42,19 @@ export class MemoryMirror implements Mirror {
     return (this.blocks[Number(number)] as FoldedBlock).state;
   }
 
-  async extend({ blocks, finalNumber }: Extension): Promise<void> {
+  async prepare({ blocks, finalNumber }: Extension): Promise<() => Promise<void>> {
+    const changes = await this.projector.apply(blocks.flatMap(({ events }) => events));
+    return async () => this.extend({ blocks, finalNumber }, changes);
+  }
+
+  private extend({ blocks, finalNumber }: Extension, changes: TableChange[]): void {
     let parent = (this.blocks.at(-1) as FoldedBlock).block;
     for (const { block } of blocks) {
       if (!block.parentHash.equals(parent.hash)) throw new Error(`block ${block.number} does not follow on the tip`);
       parent = block;
     }
     if (finalNumber < this.finalNumber) throw new Error('what was final is taken back');
-    this.write(await this.projector.apply(blocks.flatMap(({ events }) => events)));
+    this.write(changes);
     this.blocks.push(...blocks);
     this.finalNumber = finalNumber;
   }
@@ -63,7 +74,7 @@ export class MemoryMirror implements Mirror {
     );
     this.write(rebuild(touchedKeys(projections, gone), kept));
     this.projector.forget();
-    await this.extend({ blocks, finalNumber });
+    await extend(this, { blocks, finalNumber });
   }
 
   get events(): PlacedEvent[] {

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RpcError } from '../../../libs/chain-client/src/rpc/rpc.error.js';
 import { ZERO_HEAD } from '../../../libs/proof/src/head.js';
+import { Commits } from '../src/commit/commits.js';
 import type { Extension, Mirror, MirrorState, Replacement } from '../src/commit/mirror.js';
-import { consume } from '../src/follow/consume.js';
+import { consume, type ProgressHandlers } from '../src/follow/consume.js';
 import { Follower } from '../src/follow/follower.js';
 import { WithheldError } from '../src/follow/progress.js';
 import { verifyBlock } from '../src/verify/block.verifier.js';
@@ -16,6 +17,8 @@ export class Killed extends Error {}
 /** A mirror whose process dies now and then: before a commit, or after it and before anybody hears of it. */
 export function mortal(mirror: Mirror, random: Random, percent: number): Mirror {
   const dying = async (write: () => Promise<void>) => {
+    // A commit takes its time: the next page may be on its way before it is done.
+    if (random.chance(50)) await sleep(0);
     if (random.chance(percent)) throw new Killed('before the commit');
     await write();
     if (random.chance(percent)) throw new Killed('after the commit');
@@ -24,7 +27,10 @@ export function mortal(mirror: Mirror, random: Random, percent: number): Mirror 
     load: () => mirror.load(),
     hashAt: (number) => mirror.hashAt(number),
     ledgerAt: (number) => mirror.ledgerAt(number),
-    extend: (extension: Extension) => dying(() => mirror.extend(extension)),
+    prepare: async (extension: Extension) => {
+      const write = await mirror.prepare(extension);
+      return () => dying(write);
+    },
     reorganise: (replacement: Replacement) => dying(() => mirror.reorganise(replacement)),
   };
 }
@@ -73,14 +79,15 @@ export async function runTree({ source, shape, random }: SeededTree, open: () =>
       try {
         const mirror = await open();
         state = await mirror.load();
+        const commits = new Commits();
         const follower = new Follower(
           source,
           (block) => verifyBlock(block, options()),
-          (number) => mirror.hashAt(number),
+          (number) => commits.afterwards(() => mirror.hashAt(number)),
           { finalityDepth: shape.finalityDepth, pollMs: 5 },
         );
         const signal = AbortSignal.any([stop.signal, life.signal]);
-        await consume(follower.follow(state, signal), mirror, state, {
+        const handlers: ProgressHandlers = {
           onCommit: (now, blocks) => {
             state = now;
             for (const event of eventKeys(blocks)) committed.add(event);
@@ -89,7 +96,8 @@ export async function runTree({ source, shape, random }: SeededTree, open: () =>
             count.reorganisations++;
           },
           onFinal: () => undefined,
-        });
+        };
+        await consume(follower.follow(state, signal), mirror, state, handlers, commits);
         if (!stop.signal.aborted) count.restarts++;
       } catch (error) {
         if (error instanceof Killed) count.deaths++;

@@ -1,7 +1,7 @@
 import type { AnyRow } from '../src/commit/table.js';
 import type { Projection } from '../src/project/projection.js';
 import type { FoldedBlock } from '../src/verify/ledger.fold.js';
-import { MemoryMirror } from './memory-mirror.js';
+import { extend, MemoryMirror } from './memory-mirror.js';
 import { eventKeys, plainFold, type TreeRun } from './tree-run.js';
 
 /** What a mirror holds when all is over; events by the names of `eventKeys`, rows by those of `rowKeys`. */
@@ -59,7 +59,7 @@ export function contentOf(mirror: MemoryMirror): MirrorContent {
 /** The projections as one fold over everything gives them. */
 async function replay(blocks: readonly FoldedBlock[]): Promise<Map<Projection, Map<string, AnyRow>>> {
   const mirror = new MemoryMirror(blocks[0] as FoldedBlock);
-  await mirror.extend({ blocks: blocks.slice(1), finalNumber: 0n });
+  await extend(mirror, { blocks: blocks.slice(1), finalNumber: 0n });
   return mirror.tables;
 }
 

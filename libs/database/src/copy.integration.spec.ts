@@ -1,7 +1,15 @@
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { freshDatabase, type TestDatabase } from '../../../test/stack/database.js';
-import { beginWithCopies, type Copy, type CopyRow, copyRows, type SentStatement } from './copy.js';
+import {
+  beginWithCopies,
+  type Copy,
+  type CopyRow,
+  copyRows,
+  type EncodedCopy,
+  encodeCopy,
+  type SentStatement,
+} from './copy.js';
 
 let database: TestDatabase;
 let client: pg.Client;
@@ -23,7 +31,8 @@ afterAll(async () => {
   await database?.drop();
 });
 
-const into = (table: string, rows: CopyRow[]): Copy => ({
+const into = (table: string, rows: CopyRow[]): EncodedCopy => encodeCopy(copyInto(table, rows));
+const copyInto = (table: string, rows: CopyRow[]): Copy => ({
   table,
   columns: [
     { name: 'name', type: 'text', value: 'net' },
@@ -91,11 +100,9 @@ describe('a statement and copies in one flight', () => {
     expect(await stored()).toEqual({ first: 0, second: 0, moves: 0 });
   });
 
-  it('send nothing when a row can not be encoded', async () => {
+  it('are refused before anything is sent when a row can not be encoded', () => {
     const wrong = [{ number: 'no number', bytes: null, flag: true }] as unknown as CopyRow[];
-    await expect(beginWithCopies(client, move(0), [into('first', wrong)])).rejects.toThrow();
-    expect(transactionStatus()).toBe('I');
-    expect(await stored()).toEqual({ first: 0, second: 0, moves: 0 });
+    expect(() => into('first', wrong)).toThrow();
   });
 
   it('take a statement that does not parse, or was prepared otherwise before, for what it is', async () => {
@@ -137,7 +144,7 @@ describe('a statement and copies in one flight', () => {
 });
 
 it('copies alone stand by themselves', async () => {
-  const { columns } = into('first', []);
+  const { columns } = copyInto('first', []);
   expect(await copyRows(client, 'first', columns, rows(1, 250))).toBe(250);
   expect(await stored()).toEqual({ first: 250, second: 0, moves: 0 });
 });

@@ -35,7 +35,7 @@ export async function copyRows(
   columns: readonly CopyColumn[],
   rows: readonly CopyRow[],
 ): Promise<number> {
-  const [landed] = await fly(client, undefined, [{ table, columns, rows }]);
+  const [landed] = await fly(client, undefined, [encodeCopy({ table, columns, rows })]);
   return landed as number;
 }
 
@@ -48,20 +48,30 @@ export async function copyRows(
 export function beginWithCopies(
   client: ClientBase,
   statement: SentStatement,
-  copies: readonly Copy[],
+  copies: readonly EncodedCopy[],
 ): Promise<number[]> {
   return fly(client, statement, copies);
 }
 
-function fly(client: ClientBase, first: SentStatement | undefined, copies: readonly Copy[]): Promise<number[]> {
+function fly(client: ClientBase, first: SentStatement | undefined, copies: readonly EncodedCopy[]): Promise<number[]> {
   return new Promise((resolve, reject) => {
-    client.query(new Flight(first, copies.map(encoded), resolve, reject));
+    client.query(new Flight(first, copies, resolve, reject));
   });
 }
 
-function encoded({ table, columns, rows }: Copy): EncodedCopy {
+/** A copy as it is sent. */
+export interface EncodedCopy {
+  table: string;
+  /** How many. */
+  rows: number;
+  text: string;
+  data: Buffer;
+}
+
+export function encodeCopy({ table, columns, rows }: Copy): EncodedCopy {
   const names = columns.map(({ name }) => name).join(', ');
-  return { text: `COPY ${table} (${names}) FROM STDIN (FORMAT binary)`, data: encodeRows(columns, rows) };
+  const text = `COPY ${table} (${names}) FROM STDIN (FORMAT binary)`;
+  return { table, rows: rows.length, text, data: encodeRows(columns, rows) };
 }
 
 /** Rows in COPY's binary format, header and trailer included. */
@@ -91,11 +101,6 @@ function sourceOf(column: CopyColumn): { type: ColumnType; of: (row: CopyRow) =>
   if (typeof value !== 'string') return { type, of: () => value };
   const bytes = Buffer.from(value);
   return { type: 'bytea', of: () => bytes };
-}
-
-interface EncodedCopy {
-  text: string;
-  data: Buffer;
 }
 
 /** What the driver's connection can do and its types don't tell. */

@@ -6,7 +6,7 @@ import { inTransaction } from '../../../../libs/database/src/transaction.js';
 import type { NetworkConfig } from '../../../../libs/platform/src/networks.js';
 import { freshDatabase, type TestDatabase } from '../../../../test/stack/database.js';
 import { modelContract } from '../../test/ledger-model.js';
-import { MemoryMirror } from '../../test/memory-mirror.js';
+import { extend, MemoryMirror } from '../../test/memory-mirror.js';
 import { options, plainFold, runTree, seededTree } from '../../test/tree-run.js';
 import { copyStructure } from '../rebuild/structure.js';
 import { verifyBlock } from '../verify/block.verifier.js';
@@ -89,7 +89,7 @@ const expected = (of: readonly FoldedBlock[]) =>
 describe('a mirror that keeps its events by month', () => {
   it('has each event in its month’s table, made by the indexer’s role, and the next month’s made ahead', async () => {
     for (let from = 1; from < blocks.length - 12; from += 5) {
-      await mirror.extend({ blocks: blocks.slice(from, Math.min(from + 5, blocks.length - 12)), finalNumber: 0n });
+      await extend(mirror, { blocks: blocks.slice(from, Math.min(from + 5, blocks.length - 12)), finalNumber: 0n });
     }
     const events = expected(blocks.slice(0, -12));
     expect(new Set(events.map(({ month }) => month)).size).toBeGreaterThan(3);
@@ -113,7 +113,7 @@ describe('a mirror that keeps its events by month', () => {
       blocks: blocks.slice(ancestor + 1, tip + 2),
       finalNumber: 0n,
     });
-    await mirror.extend({ blocks: blocks.slice(tip + 2, blocks.length - 3), finalNumber: 0n });
+    await extend(mirror, { blocks: blocks.slice(tip + 2, blocks.length - 3), finalNumber: 0n });
     expect(await stored()).toEqual(expected(blocks.slice(0, -3)));
     const { rows } = await client.query('SELECT count(*)::int AS orphans FROM orphaned_event');
     expect(rows).toEqual([{ orphans: expected(blocks.slice(ancestor + 1, tip + 1)).length }]);
@@ -123,16 +123,18 @@ describe('a mirror that keeps its events by month', () => {
     const index = blocks.findIndex((block, at) => at >= blocks.length - 3 && block.events.length > 0);
     expect(index).toBeGreaterThan(0);
     const before = blocks.slice(blocks.length - 3, index);
-    if (before.length > 0) await mirror.extend({ blocks: before, finalNumber: 0n });
+    if (before.length > 0) await extend(mirror, { blocks: before, finalNumber: 0n });
     const whole = blocks[index] as FoldedBlock;
     const events = await stored();
     await expect(
-      mirror.extend({ blocks: [{ ...whole, events: whole.events.slice(1) }], finalNumber: 0n }),
+      extend(mirror, { blocks: [{ ...whole, events: whole.events.slice(1) }], finalNumber: 0n }),
     ).rejects.toThrow(/0 rows of cursor landed where 1 were expected/);
+    await mirror.load();
     const repeated = [...whole.events, whole.events[0] as (typeof whole.events)[number]];
-    await expect(mirror.extend({ blocks: [{ ...whole, events: repeated }], finalNumber: 0n })).rejects.toThrow();
+    await expect(extend(mirror, { blocks: [{ ...whole, events: repeated }], finalNumber: 0n })).rejects.toThrow();
     expect(await stored()).toEqual(events);
-    await mirror.extend({ blocks: [whole], finalNumber: 0n });
+    await mirror.load();
+    await extend(mirror, { blocks: [whole], finalNumber: 0n });
     expect(await stored()).toEqual(expected(blocks.slice(0, index + 1)));
   });
 

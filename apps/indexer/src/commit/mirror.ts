@@ -27,8 +27,12 @@ export interface Mirror {
   hashAt(number: bigint): Promise<Buffer | undefined>;
   /** The ledger after the stored block. */
   ledgerAt(number: bigint): Promise<LedgerState>;
-  /** Writes the blocks and all that follows from them, and moves the tip: wholly or not at all. */
-  extend(extension: Extension): Promise<void>;
+  /**
+   * Makes ready what the blocks change. What was prepared before may not be committed yet.
+   * @returns writes the blocks and all that follows from them, and moves the tip: wholly or not at all. For once, after the one before it
+   * @throws MismatchError
+   */
+  prepare(extension: Extension): Promise<() => Promise<void>>;
   /** Sets the orphans aside, writes the replacement, moves the tip: wholly or not at all. */
   reorganise(replacement: Replacement): Promise<void>;
 }

@@ -7,7 +7,7 @@ import { freshDatabase, type TestDatabase } from '../../../../test/stack/databas
 import type { ModelBlock } from '../../test/chain-model.js';
 import { dyingClient } from '../../test/dying-client.js';
 import { modelContract, Random } from '../../test/ledger-model.js';
-import { MemoryMirror } from '../../test/memory-mirror.js';
+import { extend, MemoryMirror } from '../../test/memory-mirror.js';
 import { Killed, options, plainFold, runTree, seededTree } from '../../test/tree-run.js';
 import { judge, type MirrorContent, rowKey } from '../../test/tree-verdict.js';
 import { projections } from '../project/projections.js';
@@ -114,7 +114,7 @@ describe('the mirror in Postgres', () => {
 
       const expected = plainFold(run.canonical);
       const replay = new MemoryMirror(expected[0] as FoldedBlock);
-      await replay.extend({ blocks: expected.slice(1), finalNumber: 0n });
+      await extend(replay, { blocks: expected.slice(1), finalNumber: 0n });
       const events = replay.events.map((placed) => show(eventTable, eventRow(placed))).sort();
       expect(await rowsOf(eventTable, network.name)).toEqual(events);
       const { rows } = await client.query(
@@ -162,9 +162,9 @@ describe('the mirror in Postgres', () => {
       await former.load();
       const leader = new PostgresMirror(client, network, await open(network, genesis));
       await leader.load();
-      await expect(former.extend({ blocks, finalNumber: 0n })).rejects.toThrow(/cursor/);
+      await expect(extend(former, { blocks, finalNumber: 0n })).rejects.toThrow(/cursor/);
       expect(await blocksOf(network.name)).toBe(1);
-      await leader.extend({ blocks, finalNumber: 0n });
+      await extend(leader, { blocks, finalNumber: 0n });
       expect(await blocksOf(network.name)).toBe(blocks.length + 1);
     },
   );
@@ -187,7 +187,7 @@ describe('the mirror in Postgres', () => {
             await openNetwork(dying, network, async () => verifyBlock(genesis.fetched, options())),
           );
           const { tip } = await mirror.load();
-          if (tip.number === 0n) await mirror.extend({ blocks, finalNumber: 0n });
+          if (tip.number === 0n) await extend(mirror, { blocks, finalNumber: 0n });
         } catch (error) {
           if (!(error instanceof Killed)) throw error;
           died++;
@@ -208,11 +208,11 @@ describe('the mirror in Postgres', () => {
     await mirror.load();
     const run = await runTree(tree, async () => new MemoryMirror(plainFold([source.genesis])[0] as FoldedBlock));
     const blocks = plainFold(run.canonical);
-    await mirror.extend({ blocks: blocks.slice(1, 3), finalNumber: 0n });
+    await extend(mirror, { blocks: blocks.slice(1, 3), finalNumber: 0n });
     const other = new PostgresMirror(client, network, 1n);
     await other.load();
-    await mirror.extend({ blocks: blocks.slice(3, 4), finalNumber: 0n });
-    await expect(other.extend({ blocks: blocks.slice(3, 4), finalNumber: 0n })).rejects.toThrow();
+    await extend(mirror, { blocks: blocks.slice(3, 4), finalNumber: 0n });
+    await expect(extend(other, { blocks: blocks.slice(3, 4), finalNumber: 0n })).rejects.toThrow();
   });
 
   it('refuses another chain under a name it holds', async () => {
@@ -235,7 +235,7 @@ describe('the mirror in Postgres', () => {
     await listener.query('LISTEN mirror_commit');
     const mirror = new PostgresMirror(client, network, await open(network, source.genesis));
     await mirror.load();
-    await mirror.extend({ blocks, finalNumber: 2n });
+    await extend(mirror, { blocks, finalNumber: 2n });
     await listener.query('SELECT 1');
     const sequence = `${(blocks.at(-1) as FoldedBlock).state.sequence}`;
     expect(heard.map((payload) => JSON.parse(payload))).toEqual([

@@ -1,6 +1,6 @@
 import type { PoolClient } from 'pg';
 import { binaryArray } from '../../../../libs/database/src/binary-array.js';
-import { beginWithCopies, type Copy, type CopyColumn } from '../../../../libs/database/src/copy.js';
+import { beginWithCopies, type CopyColumn, type EncodedCopy, encodeCopy } from '../../../../libs/database/src/copy.js';
 import type { NetworkConfig } from '../../../../libs/platform/src/networks.js';
 import type { Position } from '../follow/chain-source.js';
 import type { Key, Projection } from '../project/projection.js';
@@ -31,6 +31,15 @@ interface CursorRow {
   final_number: string;
   sequence: string;
   head: Buffer;
+}
+
+interface CheckpointRow {
+  hash: Buffer;
+  header: Buffer;
+  sequence: string;
+  head: Buffer;
+  /** Of the last checkpoint. */
+  last: string;
 }
 
 /** Where a chaos run may end the indexer. */
@@ -99,22 +108,21 @@ export class PostgresMirror implements Mirror {
     return { sequence: BigInt(row.sequence), head: row.head };
   }
 
-  async extend(extension: Extension): Promise<void> {
+  async prepare(extension: Extension): Promise<() => Promise<void>> {
     const { tip } = this.current;
-    try {
-      this.state = await this.write(tip, extension);
-      this.failpoint('after-mirror-commit');
-    } catch (error) {
-      this.forget();
-      throw error;
-    }
+    const write = await this.orUnload(() => this.prepareOn(tip, extension));
+    return () =>
+      this.orUnload(async () => {
+        await write();
+        this.failpoint('after-mirror-commit');
+      });
   }
 
   async reorganise(replacement: Replacement): Promise<void> {
     const { tip } = this.current;
     this.forget();
-    try {
-      this.state = await this.transaction(async () => {
+    await this.orUnload(async () => {
+      await this.transaction(async () => {
         await setOrphansAside(this.client, {
           network: this.network.name,
           epoch: this.epoch,
@@ -123,13 +131,11 @@ export class PostgresMirror implements Mirror {
           oldTip: tip,
           newTip: positionOf(replacement.blocks.at(-1) as FoldedBlock),
         });
-        return this.write(replacement.ancestor, replacement, 'open');
+        const write = await this.prepareOn(replacement.ancestor, replacement, 'open');
+        await write();
       });
       this.failpoint('after-mirror-commit');
-    } catch (error) {
-      this.forget();
-      throw error;
-    }
+    });
   }
 
   /**
@@ -137,18 +143,19 @@ export class PostgresMirror implements Mirror {
    * @returns undefined when none is due
    */
   async dueCheckpoint(finalNumber: bigint): Promise<Checkpoint | undefined> {
+    // What is prepared counts as well, so this alone doesn't say that one is due.
     if (this.current.ledger.sequence < this.nextCheckpoint) return undefined;
-    const { rows } = await this.client.query<{ hash: Buffer; header: Buffer; sequence: string; head: Buffer }>(
-      `SELECT hash, header, sequence, head FROM block
-       WHERE network = $1 AND number = $2
-         AND sequence >= $3 + COALESCE((SELECT max(sequence) FROM checkpoint WHERE network = $1), 0)`,
-      [this.network.name, finalNumber.toString(), CHECKPOINT_EVENTS.toString()],
+    const { rows } = await this.client.query<CheckpointRow>(
+      `SELECT hash, header, sequence, head,
+         COALESCE((SELECT max(sequence) FROM checkpoint WHERE network = $1), 0) AS last
+       FROM block WHERE network = $1 AND number = $2`,
+      [this.network.name, finalNumber.toString()],
     );
-    const row = rows[0];
-    this.nextCheckpoint = row
-      ? BigInt(row.sequence) + CHECKPOINT_EVENTS
-      : this.current.ledger.sequence + CHECKPOINT_EVENTS / 10n;
-    return row && { ...row, number: finalNumber, sequence: BigInt(row.sequence) };
+    if (!rows[0]) return undefined;
+    const { last, ...row } = rows[0];
+    const sequence = BigInt(row.sequence);
+    this.nextCheckpoint = BigInt(last) + CHECKPOINT_EVENTS;
+    return sequence < this.nextCheckpoint ? undefined : { ...row, number: finalNumber, sequence };
   }
 
   /** Once: where there is one for the block already, that stays. */
@@ -162,6 +169,7 @@ export class PostgresMirror implements Mirror {
        ON CONFLICT (network, block_number) DO NOTHING`,
       [this.network.name, number.toString(), hash, sequence.toString(), head, proof, missing, witnessHash],
     );
+    this.nextCheckpoint = sequence + CHECKPOINT_EVENTS;
   }
 
   /** The incident of a history that was replaced beyond finality: noted once, however often the process starts on it. */
@@ -176,16 +184,19 @@ export class PostgresMirror implements Mirror {
   }
 
   private get current(): MirrorState {
-    if (!this.state) throw new Error('The mirror is written before it was loaded.');
+    if (!this.state) throw new Error('The mirror is written before it was loaded, or after a commit that failed.');
     return this.state;
   }
 
-  /** @param transaction `open`: there is one, which takes in what is written; else it is committed here */
-  private async write(
+  /**
+   * All that can be done before the commit before this one has ended: rows that are read meanwhile are read behind its own.
+   * @param transaction `open`: there is one, which takes in what is written; else it is committed here
+   */
+  private async prepareOn(
     parent: Position,
     { blocks, finalNumber }: Extension,
     transaction: 'open' | 'own' = 'own',
-  ): Promise<MirrorState> {
+  ): Promise<() => Promise<void>> {
     const last = blocks.at(-1) as FoldedBlock;
     const events = blocks.flatMap((block) => block.events);
     await this.partitions.cover(events);
@@ -210,21 +221,23 @@ export class PostgresMirror implements Mirror {
       sequenceBefore: last.state.sequence - BigInt(events.length),
       ...last.state,
     });
-    this.failpoint('before-mirror-commit');
-    const committed = copied ? this.commitCopied(statement, inserts) : this.client.query(statement);
-    this.failpoint('in-mirror-commit');
-    await committed;
-    return { tip, finalNumber, ledger: last.state };
+    const copies = copied ? inserts.filter(({ rows }) => rows.length > 0).map((insert) => this.copyOf(insert)) : [];
+    this.state = { tip, finalNumber, ledger: last.state };
+    return async () => {
+      this.failpoint('before-mirror-commit');
+      const committed = copied ? this.commitCopied(statement, copies) : this.client.query(statement);
+      this.failpoint('in-mirror-commit');
+      await committed;
+    };
   }
 
   /** The statement, and rows by COPY, which costs the server less where they are many. */
-  private async commitCopied(statement: Statement, inserts: readonly Insert[]): Promise<void> {
-    const copies = inserts.filter(({ rows }) => rows.length > 0).map((insert) => this.copyOf(insert));
+  private async commitCopied(statement: Statement, copies: readonly EncodedCopy[]): Promise<void> {
     try {
       const landed = await beginWithCopies(this.client, statement, copies);
       for (const [index, { table, rows }] of copies.entries()) {
-        if (landed[index] !== rows.length) {
-          throw new Error(`${landed[index]} rows of ${table} landed where ${rows.length} were sent.`);
+        if (landed[index] !== rows) {
+          throw new Error(`${landed[index]} rows of ${table} landed where ${rows} were sent.`);
         }
       }
       await this.client.query('COMMIT');
@@ -234,12 +247,12 @@ export class PostgresMirror implements Mirror {
     }
   }
 
-  private copyOf({ table, rows }: Insert): Copy {
+  private copyOf({ table, rows }: Insert): EncodedCopy {
     const columns: CopyColumn[] = [{ name: 'network', type: 'text', value: this.network.name }];
     for (const [property, column] of Object.entries(table.columns)) {
       columns.push({ name: sqlName(property), type: sqlType(column), property });
     }
-    return { table: table.name, columns, rows };
+    return encodeCopy({ table: table.name, columns, rows });
   }
 
   private async transaction<T>(work: () => Promise<T>): Promise<T> {
@@ -265,7 +278,18 @@ export class PostgresMirror implements Mirror {
     return this.senders;
   }
 
-  /** After a commit that failed, or rows that somebody else moved. */
+  /** What was prepared on what failed is worth nothing: the mirror is to be loaded again. */
+  private async orUnload<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      this.forget();
+      this.state = undefined;
+      throw error;
+    }
+  }
+
+  /** Rows that may be others now. */
   private forget(): void {
     this.projector.forget();
     this.partitions.forget();

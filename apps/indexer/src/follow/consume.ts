@@ -1,3 +1,4 @@
+import type { Commits } from '../commit/commits.js';
 import type { Mirror, MirrorState } from '../commit/mirror.js';
 import type { VerifiedBlock } from '../verify/block.verifier.js';
 import { type FoldedBlock, foldBlock, type LedgerState } from '../verify/ledger.fold.js';
@@ -7,45 +8,66 @@ export interface ProgressHandlers {
   onCommit(state: MirrorState, blocks: readonly FoldedBlock[], seconds: number): Promise<void> | void;
   onReorganisation(depth: bigint): void;
   onFinal(number: bigint): Promise<void> | void;
+  onLevel?(): Promise<void>;
 }
 
-/** Carries out what the follower tells, one commit for each step. @throws MismatchError, or what the database throws */
+/**
+ * Carries out what the follower tells, one commit for each step. While a page is being committed the next is folded and prepared, as the
+ * database and this process would wait for each other else: whoever reads the mirror meanwhile does so through `commits.afterwards`.
+ * @throws MismatchError, or what the database throws; everything before that is committed then
+ */
 export async function consume(
   progress: AsyncIterable<Progress>,
   mirror: Mirror,
   start: MirrorState,
   handlers: ProgressHandlers,
+  commits: Commits,
 ): Promise<void> {
   let state = start;
-  const commit = async (blocks: readonly FoldedBlock[], finalNumber: bigint, write: () => Promise<void>) => {
-    const began = performance.now();
-    await write();
-    const last = blocks.at(-1) as FoldedBlock;
-    state = { tip: { number: last.block.number, hash: last.block.hash }, finalNumber, ledger: last.state };
-    await handlers.onCommit(state, blocks, (performance.now() - began) / 1000);
+  const begin = (blocks: readonly FoldedBlock[], finalNumber: bigint, write: () => Promise<void>) => {
+    const { block, state: ledger } = blocks.at(-1) as FoldedBlock;
+    const after = { tip: { number: block.number, hash: block.hash }, finalNumber, ledger };
+    state = after;
+    commits.begin(async () => {
+      const began = performance.now();
+      await write();
+      await handlers.onCommit(after, blocks, (performance.now() - began) / 1000);
+    });
   };
-  for await (const step of progress) {
-    switch (step.type) {
-      case 'block': {
-        const { finalNumber } = step;
-        const blocks = foldAll(state.ledger, step.blocks);
-        await commit(blocks, finalNumber, () => mirror.extend({ blocks, finalNumber }));
-        break;
+  try {
+    for await (const step of progress) {
+      switch (step.type) {
+        case 'block': {
+          const { finalNumber } = step;
+          const blocks = foldAll(state.ledger, step.blocks);
+          const write = await mirror.prepare({ blocks, finalNumber });
+          // One page ahead, not more: what is prepared is in memory.
+          await commits.done();
+          begin(blocks, finalNumber, write);
+          break;
+        }
+        case 'reorganisation': {
+          await commits.done();
+          const { ancestor, finalNumber } = step;
+          const depth = state.tip.number - ancestor.number;
+          const blocks = foldAll(await mirror.ledgerAt(ancestor.number), step.blocks);
+          begin(blocks, finalNumber, () => mirror.reorganise({ ancestor, blocks, finalNumber }));
+          await commits.done();
+          handlers.onReorganisation(depth);
+          break;
+        }
+        case 'final':
+          commits.begin(async () => handlers.onFinal(step.number));
+          break;
+        case 'level':
+          await commits.afterwards(async () => handlers.onLevel?.());
+          break;
+        default:
+          step satisfies never;
       }
-      case 'reorganisation': {
-        const { ancestor, finalNumber } = step;
-        const depth = state.tip.number - ancestor.number;
-        const blocks = foldAll(await mirror.ledgerAt(ancestor.number), step.blocks);
-        await commit(blocks, finalNumber, () => mirror.reorganise({ ancestor, blocks, finalNumber }));
-        handlers.onReorganisation(depth);
-        break;
-      }
-      case 'final':
-        await handlers.onFinal(step.number);
-        break;
-      default:
-        step satisfies never;
     }
+  } finally {
+    await commits.done();
   }
 }
 

@@ -6,11 +6,12 @@ import { MemoryMirror } from '../../test/memory-mirror.js';
 import { options, plainFold, runTree, seededTree } from '../../test/tree-run.js';
 import { contentOf, judge } from '../../test/tree-verdict.js';
 import { growTrees } from '../../test/trees.js';
+import { Commits } from '../commit/commits.js';
 import { verifyBlock } from '../verify/block.verifier.js';
 import type { FoldedBlock } from '../verify/ledger.fold.js';
 import { MismatchError } from '../verify/mismatch.error.js';
 import type { ChainSource, FetchedBlock } from './chain-source.js';
-import { consume } from './consume.js';
+import { consume, type ProgressHandlers } from './consume.js';
 import { Follower } from './follower.js';
 import { BeyondFinalityError } from './progress.js';
 
@@ -110,17 +111,19 @@ async function mirrored(length: number) {
 async function followUntil(source: ChainSource, mirror: MemoryMirror, reached: () => boolean): Promise<void> {
   const stop = new AbortController();
   const state = await mirror.load();
+  const commits = new Commits();
   const follower = new Follower(
     source,
     (block) => verifyBlock(block, options()),
-    (number) => mirror.hashAt(number),
+    (number) => commits.afterwards(() => mirror.hashAt(number)),
     { finalityDepth: DEPTH, pollMs: 2 },
   );
-  await consume(follower.follow(state, stop.signal), mirror, state, {
+  const handlers: ProgressHandlers = {
     onCommit: () => (reached() ? stop.abort() : undefined),
     onReorganisation: () => undefined,
     onFinal: () => undefined,
-  });
+  };
+  await consume(follower.follow(state, stop.signal), mirror, state, handlers, commits);
 }
 
 function withoutTruth(block: FetchedBlock, how: 'drops' | 'alters'): FetchedBlock {

@@ -11,8 +11,6 @@ export interface FollowerOptions {
   pollMs?: number;
   /** Told the node's head whenever it is heard of. */
   onHead?: (head: Head) => void;
-  /** Told when nothing is left to do: the node's head is the tip, or below it on the same chain. */
-  onLevel?: () => Promise<void>;
 }
 
 /** Blocks that a reorganisation's commit brings along at most; the rest follows as usual. */
@@ -78,7 +76,7 @@ export class Follower {
         }
         if (await this.isStored(target, tip)) {
           settling = 0;
-          await this.options.onLevel?.();
+          yield { type: 'level' };
           await news.next();
           continue;
         }

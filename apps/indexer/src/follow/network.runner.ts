@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DataSource } from 'typeorm';
 import type { NetworkConfig } from '../../../../libs/platform/src/networks.js';
+import { Commits } from '../commit/commits.js';
 import { type Incident, noteIncident, noteStop, openIncidents, resolveIncidents } from '../commit/incidents.js';
 import { assertSameChain, openNetwork } from '../commit/network.rows.js';
 import { type MirrorFailpoint, PostgresMirror } from '../commit/postgres.mirror.js';
@@ -11,7 +12,7 @@ import { MismatchError } from '../verify/mismatch.error.js';
 import { AskedSource } from './asked.source.js';
 import type { ChainSource, FetchedBlock } from './chain-source.js';
 import { Checkpoints } from './checkpoints.js';
-import { consume } from './consume.js';
+import { consume, type ProgressHandlers } from './consume.js';
 import { incidentOf, mayPass, PATIENCE, type Patience } from './distrust.js';
 import { Follower } from './follower.js';
 import { NetworkState } from './network.state.js';
@@ -116,15 +117,16 @@ export class NetworkRunner {
       if (state.phase !== 'stopped') state.phase = 'catching-up';
       log.log(`${network.name}: leading, from block ${start.tip.number}, sequence ${start.ledger.sequence}.`);
       const writer = mirror;
-      const follower = new Follower(source, this.verify, (number) => writer.hashAt(number), {
+      const commits = new Commits();
+      const storedHash = (number: bigint) => commits.afterwards(() => writer.hashAt(number));
+      const follower = new Follower(source, this.verify, storedHash, {
         finalityDepth: network.finalityDepth,
         onHead: ({ number }) => {
           state.headNumber = number;
           this.notePhase();
         },
-        onLevel: () => this.settle(lead),
       });
-      await consume(follower.follow(start, signal), mirror, start, {
+      const handlers: ProgressHandlers = {
         onCommit: async (committed, blocks, seconds) => {
           state.mirror = committed;
           metrics.onCommit(network.name, blocks, seconds);
@@ -138,7 +140,9 @@ export class NetworkRunner {
           log.warn(`${network.name}: reorganised, ${depth} blocks deep.`);
         },
         onFinal: (number) => this.checkpoints.take(writer, lead.client, number),
-      });
+        onLevel: () => this.settle(lead),
+      };
+      await consume(follower.follow(start, signal), mirror, start, handlers, commits);
     } catch (error) {
       const incident = incidentOf(error);
       if (incident) await this.note(incident, error, lead, mirror);

@@ -1,14 +1,16 @@
 import type { VerifiedBlock } from '../verify/block.verifier.js';
 import type { Position } from './chain-source.js';
 
-/** What happened on a chain, in order. Whoever consumes it carries out each before asking for the next. */
+/** What happened on a chain, in order. */
 export type Progress =
   /** Blocks that follow on the tip. */
   | { type: 'block'; blocks: VerifiedBlock[]; finalNumber: bigint }
   /** Blocks that follow on an ancestor of the tip; those above it are orphans. */
   | { type: 'reorganisation'; ancestor: Position; blocks: VerifiedBlock[]; finalNumber: bigint }
-  /** Blocks up to `number` are final, and already committed as such. */
-  | { type: 'final'; number: bigint };
+  /** Blocks up to `number` are final, by the step before. */
+  | { type: 'final'; number: bigint }
+  /** Nothing is left to do: the node's head is the tip, or below it on the same chain. */
+  | { type: 'level' };
 
 /** The node follows another history than the one stored as final. Nothing is taken back; a person decides. */
 export class BeyondFinalityError extends Error {

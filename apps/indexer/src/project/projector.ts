@@ -31,7 +31,7 @@ export class Projector {
   ) {}
 
   /**
-   * The rows after `events`, each changed row once. What it returns must be committed before the next call; else call `forget`.
+   * The rows after `events`, each changed row once. What it returns must be committed, and in the order of the calls; else call `forget`.
    * @throws MismatchError
    */
   async apply(events: readonly PlacedEvent[]): Promise<TableChange[]> {

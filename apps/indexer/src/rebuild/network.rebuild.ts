@@ -1,10 +1,11 @@
 import type { PoolClient } from 'pg';
 import type { NetworkConfig } from '../../../../libs/platform/src/networks.js';
+import { Commits } from '../commit/commits.js';
 import type { MirrorState } from '../commit/mirror.js';
 import { assertSameChain, openNetwork } from '../commit/network.rows.js';
 import { PostgresMirror } from '../commit/postgres.mirror.js';
 import type { ChainSource, FetchedBlock, Position } from '../follow/chain-source.js';
-import { consume } from '../follow/consume.js';
+import { consume, type ProgressHandlers } from '../follow/consume.js';
 import { Follower } from '../follow/follower.js';
 import { verifyBlock } from '../verify/block.verifier.js';
 import { UntilSource } from './until.source.js';
@@ -80,11 +81,13 @@ export class NetworkRebuild {
       );
     }
     const reached = new AbortController();
-    const follower = new Follower(source, verify(this.network), (number) => this.mirror.hashAt(number), {
+    const commits = new Commits();
+    const storedHash = (number: bigint) => commits.afterwards(() => this.mirror.hashAt(number));
+    const follower = new Follower(source, verify(this.network), storedHash, {
       finalityDepth: this.network.finalityDepth,
     });
     const progress = follower.follow(this.state, AbortSignal.any([signal, reached.signal]));
-    await consume(progress, this.mirror, this.state, {
+    const handlers: ProgressHandlers = {
       onCommit: (state, blocks) => {
         this.state = state;
         this.blocks += blocks.length;
@@ -100,7 +103,8 @@ export class NetworkRebuild {
         const checkpoint = await this.mirror.dueCheckpoint(number);
         if (checkpoint) await this.mirror.keepCheckpoint(checkpoint);
       },
-    });
+    };
+    await consume(progress, this.mirror, this.state, handlers, commits);
     signal.throwIfAborted();
   }
 }

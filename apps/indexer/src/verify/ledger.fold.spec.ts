@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { ZERO_HEAD } from '../../../../libs/proof/src/head.js';
 import { genesisOf, makeBlock } from '../../test/chain-model.js';
 import { LedgerModel, type ModelRecord, modelContract, Random, words } from '../../test/ledger-model.js';
-import { MemoryMirror } from '../../test/memory-mirror.js';
+import { extend, MemoryMirror } from '../../test/memory-mirror.js';
 import { plainFold } from '../../test/tree-run.js';
 import type { FetchedLog } from '../follow/chain-source.js';
 import { verifyBlock } from './block.verifier.js';
@@ -21,7 +21,7 @@ function blockOf(logs: (ledger: LedgerModel) => FetchedLog[]): FoldedBlock {
 }
 
 async function commit(block: FoldedBlock): Promise<void> {
-  await new MemoryMirror(plainFold([genesis])[0] as FoldedBlock).extend({ blocks: [block], finalNumber: 0n });
+  await extend(new MemoryMirror(plainFold([genesis])[0] as FoldedBlock), { blocks: [block], finalNumber: 0n });
 }
 
 const query = (version: number) => [version, 1, 600, Buffer.alloc(32)];
