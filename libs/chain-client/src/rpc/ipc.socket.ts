@@ -1,5 +1,5 @@
 import { connect } from 'node:net';
-import { JsonFramer } from './json-framer.js';
+import { type FramerOptions, JsonFramer } from './json-framer.js';
 
 /** One open connection that carries whole JSON texts both ways. */
 export interface MessageSocket {
@@ -14,10 +14,18 @@ export interface MessageHandlers {
   onClose(reason?: Error): void;
 }
 
-/** Connects to a node's IPC endpoint (a Unix socket, or a named pipe). @throws Error when nobody listens there */
-export function openIpc(path: string, handlers: MessageHandlers): Promise<MessageSocket> {
+/**
+ * Connects to a node's IPC endpoint (a Unix socket, or a named pipe).
+ * @param framing whether the answers of a batch come as the one message that they are, or one by one
+ * @throws Error when nobody listens there
+ */
+export function openIpc(
+  path: string,
+  handlers: MessageHandlers,
+  framing: Pick<FramerOptions, 'batchesApart'> = {},
+): Promise<MessageSocket> {
   return new Promise((resolve, reject) => {
-    const framer = new JsonFramer({ batchesApart: true });
+    const framer = new JsonFramer(framing);
     const socket = connect(path);
     let failure: Error | undefined;
     let open = false;
