@@ -13,6 +13,7 @@ import { judge, type MirrorContent, rowKey } from '../../test/tree-verdict.js';
 import { projections } from '../project/projections.js';
 import { verifyBlock } from '../verify/block.verifier.js';
 import type { FoldedBlock } from '../verify/ledger.fold.js';
+import type { Extension } from './mirror.js';
 import { eventRow, eventTable } from './mirror.tables.js';
 import { openNetwork, ReplacedChainError } from './network.rows.js';
 import { PostgresMirror } from './postgres.mirror.js';
@@ -168,6 +169,62 @@ describe('the mirror in Postgres', () => {
       expect(await blocksOf(network.name)).toBe(blocks.length + 1);
     },
   );
+
+  /** Three pages; the second is long enough to go by COPY. */
+  function pagesOf(blocks: readonly FoldedBlock[]) {
+    const behind = (events: number) => blocks.findIndex(({ state }) => state.sequence >= events) + 1;
+    const [first, second] = [behind(30), behind(235)];
+    const page = (from: number, to: number): Extension => ({ blocks: blocks.slice(from, to), finalNumber: 0n });
+    return [page(0, first), page(first, second), page(second, blocks.length)] as const;
+  }
+
+  it('prepares a page while the one before it is committed, and reads what that needs', async () => {
+    const { genesis, blocks } = await manyBlocks();
+    const [first, second, third] = pagesOf(blocks);
+    const loaded = async (network: NetworkConfig) => {
+      const mirror = new PostgresMirror(client, network, await open(network, genesis));
+      await mirror.load();
+      return mirror;
+    };
+    const inTurn = await loaded(networkOf('in turn', genesis));
+    for (const page of [first, second, third]) await extend(inTurn, page);
+    await extend(await loaded(networkOf('ahead', genesis)), first);
+    // Another life of it, which knows no rows yet.
+    const ahead = await loaded(networkOf('ahead', genesis));
+    const write = await ahead.prepare(second);
+    const committing = write();
+    const writeNext = await ahead.prepare(third);
+    await committing;
+    await writeNext();
+    for (const table of ['block', 'emr_event', 'inclusion', 'record', 'relation', 'access_grant', 'actor']) {
+      const rowsOf = async (network: string) => {
+        const { rows } = await client.query(
+          `SELECT (to_jsonb(t) - 'network')::text AS row FROM ${table} t WHERE network = $1 ORDER BY 1`,
+          [network],
+        );
+        return rows;
+      };
+      const rows = await rowsOf('ahead');
+      expect(rows.length, table).toBeGreaterThan(0);
+      expect(rows, table).toEqual(await rowsOf('in turn'));
+    }
+  });
+
+  it('writes nothing of a page that was prepared on one that failed', async () => {
+    const { genesis, blocks } = await manyBlocks();
+    const [first, second, third] = pagesOf(blocks);
+    const network = networkOf('failed', genesis);
+    const former = new PostgresMirror(client, network, await open(network, genesis));
+    await former.load();
+    await extend(former, first);
+    const write = await former.prepare(second);
+    const writeNext = await former.prepare(third);
+    await open(network, genesis);
+    await expect(write()).rejects.toThrow(/cursor/);
+    await expect(writeNext()).rejects.toThrow(/cursor/);
+    expect(await blocksOf(network.name)).toBe(first.blocks.length + 1);
+    await expect(former.prepare(second)).rejects.toThrow(/after a commit that failed/);
+  });
 
   it('has a page of many rows wholly or not at all, wherever its connection ends', async () => {
     const { genesis, finalityDepth, blocks } = await manyBlocks();
