@@ -14,5 +14,5 @@ export type { RpcCall, RpcHead, RpcOptions, RpcTransport } from './rpc.types.js'
 export function connectRpc(url: string, options: RpcOptions = {}): RpcTransport {
   if (/^https?:\/\//i.test(url)) return new HttpTransport(url, options);
   if (/^wss?:\/\//i.test(url)) return new StreamTransport((handlers) => openWebSocket(url, handlers), options);
-  return new StreamTransport((handlers) => openIpc(url, handlers), options);
+  return new StreamTransport((handlers) => openIpc(url, handlers, { batchesApart: true }), options);
 }
