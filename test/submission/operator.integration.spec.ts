@@ -38,7 +38,8 @@ describe.skipIf(!geth)("an operator's tools", () => {
     await bench?.stop();
   });
 
-  const seal = (on: boolean) => ipcCall(bench.chain.rpcUrl, on ? 'miner_start' : 'miner_stop');
+  // A node that was just started has not unlocked its key yet, and tries a block that it couldn't sign no second time.
+  const seal = (on: boolean) => (on ? bench.chain.node.startSealing() : ipcCall(bench.chain.rpcUrl, 'miner_stop'));
   /** The node comes back without its pool, also without the journal it keeps of it, and seals nothing. */
   async function losePool(): Promise<void> {
     await bench.chain.kill();
