@@ -24,11 +24,17 @@ const CACHED_ROWS = 10_000;
  */
 export class Projector {
   private readonly cache = new Map<string, Slot>();
+  /** Of each projection, the columns that hold bytes. */
+  private readonly bytes: readonly (readonly string[])[];
 
   constructor(
     private readonly projections: readonly Projection[],
     private readonly load: RowLoader,
-  ) {}
+  ) {
+    this.bytes = projections.map(({ table: { columns } }) =>
+      Object.keys(columns).filter((property) => sqlType(columns[property] as Column) === 'bytea'),
+    );
+  }
 
   /**
    * The rows after `events`, each changed row once. What it returns must be committed, and in the order of the calls; else call `forget`.
@@ -77,8 +83,7 @@ export class Projector {
       projection.verify?.(slot.row, placed);
       slot.row = projection.apply(slot.row, placed);
     }
-    const { columns } = projection.table;
-    const bytes = Object.keys(columns).filter((property) => sqlType(columns[property] as Column) === 'bytea');
+    const bytes = this.bytes[index] as readonly string[];
     for (const [id, { slot }] of touched) this.keep(id, slot, bytes, before.get(slot));
     return touched;
   }
