@@ -15,6 +15,7 @@ import { keccak256 } from '../../libs/platform/src/keccak.js';
 import type { NetworkConfig } from '../../libs/platform/src/networks.js';
 import { encodeHeader } from '../../libs/proof/src/header.js';
 import { encodeReceipt } from '../../libs/proof/src/receipts-trie.js';
+import { encodeRlp, integer, joinRlp } from '../../libs/proof/src/rlp.js';
 import { encodeBlock, encodeTransaction } from '../../libs/proof/src/transactions-trie.js';
 import { startTestChain, type TestChain } from '../stack/chain.js';
 import { freshDatabase, type TestDatabase } from '../stack/database.js';
@@ -182,7 +183,32 @@ export function telling(lie: Lie, truths: Told[]): Tell {
       const asked = told.find(({ truth, copy }) => [truth.block.hash, rawOf(copy).hash].includes(params[0] as string));
       return asked ? rawOf(asked.copy).receipts : answer;
     }
+    if (method === 'debug_dbGet') {
+      const key = (params[0] as string).slice(2);
+      const asked = told.find(({ truth }) => key.endsWith(truth.block.hash.slice(2)));
+      return asked ? (storedOf(asked.copy)[key.slice(0, 2)] ?? answer) : answer;
+    }
     return answer;
+  };
+}
+
+/** Header, body and receipts as the node's database would hold them, under what their keys begin with. */
+export function storedOf({ block, receipts }: Told): Record<string, string> {
+  const fetched = parseBlock(block, receipts);
+  // A typed transaction is a byte string in the body.
+  const transactions = fetched.transactions.map((transaction) => {
+    const encoded = encodeTransaction(transaction);
+    return transaction.type === 0 ? encoded : encodeRlp(encoded);
+  });
+  const stored = fetched.receipts.map(({ status, cumulativeGasUsed, logs }) => [
+    integer(status),
+    integer(cumulativeGasUsed),
+    logs.map(({ address, topics, data }) => [address, [...topics], data]),
+  ]);
+  return {
+    '68': toHex(encodeHeader(fetched.header)),
+    '62': toHex(joinRlp([joinRlp(transactions), encodeRlp([])])),
+    '72': toHex(encodeRlp(stored)),
   };
 }
 

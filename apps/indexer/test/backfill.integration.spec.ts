@@ -5,7 +5,6 @@ import pg from 'pg';
 import type { DataSource } from 'typeorm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { addressOf, newKey } from '../../../libs/chain-client/src/keys/secp256k1.js';
-import { RpcError } from '../../../libs/chain-client/src/rpc/rpc.error.js';
 import { connectRpc, type RpcTransport } from '../../../libs/chain-client/src/rpc/transport.js';
 import { Operation } from '../../../libs/contracts/src/operations.js';
 import { parameters } from '../../../libs/contracts/src/parameters.js';
@@ -19,6 +18,7 @@ import { IndexerMetrics } from '../src/health/metrics.js';
 import { chainEvents, mirroredEvents } from './chain-oracle.js';
 import { IndexerProcess, writeNetworksFile } from './indexer-process.js';
 import { LedgerLoad } from './ledger-load.js';
+import { counting, filing, lacking } from './node-variants.js';
 import { type Transpiled, transpileIndexer } from './transpile.js';
 
 let chain: TestChain;
@@ -68,21 +68,6 @@ afterAll(async () => {
   if (dir) await rm(dir, { recursive: true, force: true });
 });
 
-/** A node without the methods whose name begins with `refused`. */
-function lacking(rpc: RpcTransport, refused: string): RpcTransport {
-  const missing = (method: string) => ({
-    error: new RpcError(`no ${method}`, { code: -32601, method, retryable: false }),
-  });
-  return {
-    ...{ request: rpc.request.bind(rpc), batch: rpc.batch.bind(rpc), subscribe: rpc.subscribe.bind(rpc) },
-    close: async () => undefined,
-    batchSettled: async <T>(calls: readonly { method: string; params?: readonly unknown[] }[]) =>
-      calls.some(({ method }) => method.startsWith(refused))
-        ? calls.map(({ method }) => missing(method))
-        : rpc.batchSettled<T>(calls),
-  };
-}
-
 /** Mirrors the whole chain under a network name of its own. */
 async function mirror(name: string, rpc: RpcTransport, options: { trustNode?: boolean } = {}): Promise<void> {
   const network = {
@@ -122,9 +107,13 @@ async function rowsOf(name: string, omit: string[] = []): Promise<Record<string,
 }
 
 describe('a backfill', () => {
-  it('stores the same from raw blocks, from JSON, and from a node without eth_getBlockReceipts', async () => {
+  it('stores the same from raw blocks, from the database, from JSON, and from a node without eth_getBlockReceipts', async () => {
     const rpc = connectRpc(chain.rpcUrl);
-    await mirror('raw', rpc);
+    await mirror('raw', lacking(rpc, 'debug_db'));
+    const asked = new Map<string, number>();
+    await mirror('stored', counting(rpc, asked));
+    expect(asked.get('debug_dbGet')).toBeGreaterThan(4 * Number(head - chain.startBlock));
+    expect(asked.get('debug_getRawBlock')).toBeLessThan(10);
     await mirror('json', lacking(rpc, 'debug_'));
     await mirror('plain', lacking(lacking(rpc, 'debug_'), 'eth_getBlockReceipts'));
     const raw = await rowsOf('raw');
@@ -132,10 +121,20 @@ describe('a backfill', () => {
     expect(raw.notice!.length).toBeGreaterThan(0);
     expect(raw.inclusion!.some((row) => row.includes('"status": 0'))).toBe(true);
     expect(new Set(raw.inclusion!.map((row) => (JSON.parse(row) as { sender: string }).sender)).size).toBe(2);
+    expect(await rowsOf('stored')).toEqual(raw);
     expect(await rowsOf('json')).toEqual(raw);
     expect(await rowsOf('plain')).toEqual(raw);
     const mirrored = await mirroredEvents(sql, 'raw');
     expect(mirrored).toEqual(await chainEvents(load, chain.contract));
+    await rpc.close();
+  });
+
+  it('stores the same from a node that moves its blocks into files', async () => {
+    const rpc = connectRpc(chain.rpcUrl);
+    const asked = new Map<string, number>();
+    await mirror('filed', counting(filing(rpc, (chain.startBlock + head) / 2n), asked));
+    expect(asked.get('debug_dbAncient')).toBeGreaterThan(100);
+    expect(await rowsOf('filed')).toEqual(await rowsOf('raw'));
     await rpc.close();
   });
 

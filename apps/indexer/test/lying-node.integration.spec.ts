@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { LiarBench, rawOf, telling } from '../../../test/indexer/liar-bench.js';
+import { LiarBench, rawOf, storedOf, telling } from '../../../test/indexer/liar-bench.js';
 import { chainEvents, type EventLine, mirroredEvents } from './chain-oracle.js';
 import { type Lie, lies, type Told } from './lies.js';
 import type { Tell } from './lying-node.js';
@@ -22,6 +22,10 @@ const unsaid = [
   "alters a receipt's transactionHash",
 ];
 const namedInBytes = named.filter(([name]) => !unsaid.includes(name));
+/** The database leaves these out as well. */
+const unstored = ["alters a receipt's type", "alters a receipt's logsBloom"];
+const namedInDatabase = namedInBytes.filter(([name]) => !unstored.includes(name));
+
 describe('a node that lies of a block', () => {
   it('is asked for blocks of which every lie can be told', async () => {
     const { block, receipts } = await bench.truthOf(bench.middle);
@@ -76,6 +80,24 @@ describe('a node that lies of a block', () => {
         lie.apply(copy, structuredClone(await bench.truthOf(bench.middle - 1n)));
         expect(rawOf(copy)).not.toEqual(rawOf(await bench.truthOf(bench.middle)));
         await expectCaughtInHistory(`raw: ${name}`, lie);
+      });
+    });
+
+    describe("told out of the node's database", () => {
+      beforeAll(() => {
+        bench.node.raw = true;
+        bench.node.database = true;
+      });
+      afterAll(() => {
+        bench.node.raw = false;
+        bench.node.database = false;
+      });
+
+      it.each(namedInDatabase)('%s', async (name, lie) => {
+        const copy = structuredClone(await bench.truthOf(bench.middle));
+        lie.apply(copy, structuredClone(await bench.truthOf(bench.middle - 1n)));
+        expect(storedOf(copy)).not.toEqual(storedOf(await bench.truthOf(bench.middle)));
+        await expectCaughtInHistory(`stored: ${name}`, lie);
       });
     });
   });

@@ -29,6 +29,8 @@ export class LyingNode {
   tell: Tell | undefined;
   /** Whether it has the methods for raw blocks. */
   raw = false;
+  /** Whether its database may be read. */
+  database = false;
   private readonly sockets = new Set<Socket>();
   private readonly upstreams = new Set<Socket>();
 
@@ -96,7 +98,8 @@ export class LyingNode {
   }
 
   private retell(message: Message, asked: Map<number, Call>): Message {
-    if (!this.raw && asked.get(message.id as number)?.method.startsWith('debug_getRaw')) {
+    const method = asked.get(message.id as number)?.method ?? '';
+    if ((!this.raw && method.startsWith('debug_getRaw')) || (!this.database && method.startsWith('debug_db'))) {
       return { id: message.id, jsonrpc: '2.0', error: { ...new Refusal(-32_601, 'no such method') } } as Message;
     }
     const { tell } = this;

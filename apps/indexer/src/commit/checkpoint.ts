@@ -1,3 +1,5 @@
+import type { FoldedBlock } from '../verify/ledger.fold.js';
+
 /** Where the ledger stood after a final block, and the block's header (RLP). */
 export interface Checkpoint {
   number: bigint;
@@ -12,4 +14,13 @@ export interface BesideCheckpoint {
   proof?: string;
   missing?: string;
   witnessHash?: Buffer;
+}
+
+/** Undefined when the block is not on the page. @param page blocks in order */
+export function checkpointAt(number: bigint, page: readonly FoldedBlock[]): Checkpoint | undefined {
+  const [first] = page;
+  const folded = first && page[Number(number - first.block.number)];
+  if (folded === undefined) return undefined;
+  const { block, state } = folded;
+  return { number, hash: block.hash, header: block.header, ...state };
 }

@@ -7,7 +7,7 @@ import type { Key, Projection } from '../project/projection.js';
 import { projections } from '../project/projections.js';
 import { Projector } from '../project/projector.js';
 import type { FoldedBlock, LedgerState } from '../verify/ledger.fold.js';
-import type { BesideCheckpoint, Checkpoint } from './checkpoint.js';
+import { type BesideCheckpoint, type Checkpoint, checkpointAt } from './checkpoint.js';
 import { EventPartitions } from './event-partitions.js';
 import type { Extension, Mirror, MirrorState, Replacement } from './mirror.js';
 import {
@@ -31,15 +31,8 @@ interface CursorRow {
   final_number: string;
   sequence: string;
   head: Buffer;
-}
-
-interface CheckpointRow {
-  hash: Buffer;
-  header: Buffer;
-  sequence: string;
-  head: Buffer;
-  /** Of the last checkpoint. */
-  last: string;
+  /** Sequence of the last checkpoint, 0 when there is none. */
+  checkpointed: string;
 }
 
 /** Where a chaos run may end the indexer. */
@@ -75,13 +68,16 @@ export class PostgresMirror implements Mirror {
 
   async load(): Promise<MirrorState> {
     const { rows } = await this.client.query<CursorRow>(
-      'SELECT number, hash, final_number, sequence, head FROM cursor WHERE network = $1',
+      `SELECT number, hash, final_number, sequence, head,
+         COALESCE((SELECT max(sequence) FROM checkpoint WHERE network = $1), 0) AS checkpointed
+       FROM cursor WHERE network = $1`,
       [this.network.name],
     );
     const row = rows[0];
     if (!row) throw new Error(`The mirror has no cursor for the network ${this.network.name}.`);
     this.forget();
     await this.partitions.load();
+    this.nextCheckpoint = BigInt(row.checkpointed) + CHECKPOINT_EVENTS;
     this.state = {
       tip: { number: BigInt(row.number), hash: row.hash },
       finalNumber: BigInt(row.final_number),
@@ -140,22 +136,14 @@ export class PostgresMirror implements Mirror {
 
   /**
    * Where the ledger stood at a final block, every thousand events or so: what a proof can start from.
+   * @param page blocks that needn't be read, as they were just committed
    * @returns undefined when none is due
    */
-  async dueCheckpoint(finalNumber: bigint): Promise<Checkpoint | undefined> {
+  async dueCheckpoint(finalNumber: bigint, page: readonly FoldedBlock[]): Promise<Checkpoint | undefined> {
     // What is prepared counts as well, so this alone doesn't say that one is due.
     if (this.current.ledger.sequence < this.nextCheckpoint) return undefined;
-    const { rows } = await this.client.query<CheckpointRow>(
-      `SELECT hash, header, sequence, head,
-         COALESCE((SELECT max(sequence) FROM checkpoint WHERE network = $1), 0) AS last
-       FROM block WHERE network = $1 AND number = $2`,
-      [this.network.name, finalNumber.toString()],
-    );
-    if (!rows[0]) return undefined;
-    const { last, ...row } = rows[0];
-    const sequence = BigInt(row.sequence);
-    this.nextCheckpoint = BigInt(last) + CHECKPOINT_EVENTS;
-    return sequence < this.nextCheckpoint ? undefined : { ...row, number: finalNumber, sequence };
+    const checkpoint = checkpointAt(finalNumber, page) ?? (await this.storedCheckpoint(finalNumber));
+    return checkpoint && checkpoint.sequence >= this.nextCheckpoint ? checkpoint : undefined;
   }
 
   /** Once: where there is one for the block already, that stays. */
@@ -181,6 +169,14 @@ export class PostgresMirror implements Mirror {
        WHERE NOT EXISTS (SELECT FROM reorganisation WHERE network = $1 AND old_tip = $3 AND beyond_finality)`,
       [this.network.name, (number - 1n).toString(), tip.hash, given, (tip.number - number + 1n).toString()],
     );
+  }
+
+  private async storedCheckpoint(number: bigint): Promise<Checkpoint | undefined> {
+    const { rows } = await this.client.query<{ hash: Buffer; header: Buffer; sequence: string; head: Buffer }>(
+      'SELECT hash, header, sequence, head FROM block WHERE network = $1 AND number = $2',
+      [this.network.name, number.toString()],
+    );
+    return rows[0] && { ...rows[0], number, sequence: BigInt(rows[0].sequence) };
   }
 
   private get current(): MirrorState {

@@ -5,10 +5,18 @@ import { InvalidProofError, provenSlots, stateRootOf } from '../../../../libs/pr
 import type { BesideCheckpoint, Checkpoint } from '../commit/checkpoint.js';
 import { noteIncident } from '../commit/incidents.js';
 import type { PostgresMirror } from '../commit/postgres.mirror.js';
+import type { FoldedBlock } from '../verify/ledger.fold.js';
 import { MismatchError } from '../verify/mismatch.error.js';
 import type { ChainSource, StateProof } from './chain-source.js';
 import { MalformedAnswer } from './rpc-block.js';
 import type { RunnerLog } from './runner-log.js';
+
+interface Asked {
+  checkpoint: Checkpoint;
+  beside: BesideCheckpoint;
+  /** Why there is nothing beside it. */
+  failure?: unknown;
+}
 
 /** `_sequence` and `_head` of the ledger (libs/contracts/solidity/LedgerCore.sol). */
 const SLOTS = [0, 1].map((slot) => {
@@ -19,9 +27,12 @@ const SLOTS = [0, 1].map((slot) => {
 
 /**
  * What is asked besides at a checkpoint. Two witnesses to what the receipts have proven: the ledger's own storage, through the block's state
- * root, and another node's hash for the block.
+ * root, and another node's hash for the block. Far behind the head pages go on while a node answers, so one is kept with the next page's.
  */
 export class Checkpoints {
+  /** Never rejects. */
+  private asked: Promise<Asked> | undefined;
+
   constructor(
     private readonly network: NetworkConfig,
     private readonly source: ChainSource,
@@ -30,21 +41,39 @@ export class Checkpoints {
   ) {}
 
   /**
-   * Keeps a checkpoint at a final block when one is due, and what was asked there. Asked first, so that one commit holds both.
-   * @throws MismatchError when the node's proof of the ledger's state is wrong, or proves something else than the events do
+   * Asks when a checkpoint is due at a final block. One that was asked for before is kept first.
+   * @param page the blocks of the last commit
+   * @throws as `keep`
    */
-  async take(mirror: PostgresMirror, client: PoolClient, finalNumber: bigint): Promise<void> {
+  async take(
+    mirror: PostgresMirror,
+    client: PoolClient,
+    finalNumber: bigint,
+    page: readonly FoldedBlock[],
+  ): Promise<void> {
+    await this.keep(mirror, client);
+    const checkpoint = await mirror.dueCheckpoint(finalNumber, page);
+    if (checkpoint) this.asked = this.ask(checkpoint);
+  }
+
+  /**
+   * Keeps what was asked for: one commit holds the checkpoint and what was answered.
+   * @throws MismatchError when the node's proof of the ledger's state was wrong, or proved something else than the events do
+   */
+  async keep(mirror: PostgresMirror, client: PoolClient): Promise<void> {
+    const asked = await this.asked;
+    this.asked = undefined;
+    if (asked === undefined) return;
+    const { checkpoint, beside, failure } = asked;
     const { name } = this.network;
-    const checkpoint = await mirror.dueCheckpoint(finalNumber);
-    if (!checkpoint) return;
-    const beside = Promise.all([this.prove(checkpoint), this.askWitness(checkpoint)]);
-    const [{ proof, missing }, witnessHash] = await beside.catch(async (error: unknown) => {
+    if (failure !== undefined) {
       // Kept without: the events have proven it, and a node that lies here would be caught again at every block.
-      if (error instanceof MismatchError) await mirror.keepCheckpoint(checkpoint);
-      throw error;
-    });
+      if (failure instanceof MismatchError) await mirror.keepCheckpoint(checkpoint);
+      throw failure;
+    }
+    const { missing, witnessHash } = beside;
     if (missing) this.log.warn(`${name}: no state proof for the checkpoint at block ${checkpoint.number}. ${missing}`);
-    await mirror.keepCheckpoint(checkpoint, { proof, missing, witnessHash });
+    await mirror.keepCheckpoint(checkpoint, beside);
     if (witnessHash === undefined || witnessHash.equals(checkpoint.hash)) return;
     const detail =
       `Block ${checkpoint.number} (0x${checkpoint.hash.toString('hex')}): the second node has 0x${witnessHash.toString('hex')} there. ` +
@@ -55,6 +84,15 @@ export class Checkpoints {
       block: { number: checkpoint.number, hash: witnessHash },
       detail,
     });
+  }
+
+  private async ask(checkpoint: Checkpoint): Promise<Asked> {
+    try {
+      const [proven, witnessHash] = await Promise.all([this.prove(checkpoint), this.askWitness(checkpoint)]);
+      return { checkpoint, beside: { ...proven, witnessHash } };
+    } catch (failure) {
+      return { checkpoint, beside: {}, failure };
+    }
   }
 
   private async prove(checkpoint: Checkpoint): Promise<Pick<BesideCheckpoint, 'proof' | 'missing'>> {

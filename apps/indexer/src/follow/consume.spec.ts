@@ -52,7 +52,7 @@ async function consumed(steps: Progress[], breaks?: string) {
     {
       onCommit: ({ tip }) => note(`committed ${tip.number}`),
       onReorganisation: () => undefined,
-      onFinal: (number) => note(`final ${number}`),
+      onFinal: (number, blocks) => note(`final ${number} after ${blocks.at(-1)?.block.number}`),
       onLevel: async () => note('level'),
     },
     new Commits(),
@@ -70,7 +70,7 @@ describe('consuming what a chain does', () => {
     const { noted, error } = await consumed([page(1), final, page(2), page(3), { type: 'level' }]);
     expect(error).toBeUndefined();
     expect(noted).toEqual([
-      ...['prepare 1', 'prepare 2', 'commit 1', 'committed 1', 'final 1'],
+      ...['prepare 1', 'prepare 2', 'commit 1', 'committed 1', 'final 1 after 1'],
       ...['prepare 3', 'commit 2', 'committed 2', 'commit 3', 'committed 3', 'level', 'ended'],
     ]);
   });
@@ -81,7 +81,7 @@ describe('consuming what a chain does', () => {
     expect(noted).toEqual(['prepare 1', 'prepare 2', 'commit 1', 'committed 1']);
   });
 
-  it.each(['commit 1', 'committed 1', 'final 1'])('commits nothing behind a %s that fails', async (failing) => {
+  it.each(['commit 1', 'committed 1', 'final 1 after 1'])('commits nothing behind a %s that fails', async (failing) => {
     const { noted, error } = await consumed([page(1), { type: 'final', number: 1n }, page(2), page(3)], failing);
     expect(error).toBe(failing);
     expect(noted).not.toContain('commit 2');

@@ -7,7 +7,8 @@ import type { Progress } from './progress.js';
 export interface ProgressHandlers {
   onCommit(state: MirrorState, blocks: readonly FoldedBlock[], seconds: number): Promise<void> | void;
   onReorganisation(depth: bigint): void;
-  onFinal(number: bigint): Promise<void> | void;
+  /** @param page the blocks of the last commit, which need not hold the final one */
+  onFinal(number: bigint, page: readonly FoldedBlock[]): Promise<void> | void;
   onLevel?(): Promise<void>;
 }
 
@@ -24,10 +25,12 @@ export async function consume(
   commits: Commits,
 ): Promise<void> {
   let state = start;
+  let page: readonly FoldedBlock[] = [];
   const begin = (blocks: readonly FoldedBlock[], finalNumber: bigint, write: () => Promise<void>) => {
     const { block, state: ledger } = blocks.at(-1) as FoldedBlock;
     const after = { tip: { number: block.number, hash: block.hash }, finalNumber, ledger };
     state = after;
+    page = blocks;
     commits.begin(async () => {
       const began = performance.now();
       await write();
@@ -56,9 +59,11 @@ export async function consume(
           handlers.onReorganisation(depth);
           break;
         }
-        case 'final':
-          commits.begin(async () => handlers.onFinal(step.number));
+        case 'final': {
+          const blocks = page;
+          commits.begin(async () => handlers.onFinal(step.number, blocks));
           break;
+        }
         case 'level':
           await commits.afterwards(async () => handlers.onLevel?.());
           break;

@@ -40,7 +40,6 @@ export class NetworkRunner {
   readonly state: NetworkState;
   private readonly source: ChainSource;
   private readonly patience: Patience;
-  private readonly checkpoints: Checkpoints;
   /** Incidents since the last progress. */
   private distrusted = 0;
   /** Highest block with an open incident, −1 when it is about no block. */
@@ -53,7 +52,6 @@ export class NetworkRunner {
     this.state = new NetworkState(network);
     this.source = new AskedSource(dependencies.source);
     this.patience = dependencies.patience ?? PATIENCE;
-    this.checkpoints = new Checkpoints(network, this.source, dependencies.witness, dependencies.log);
   }
 
   /** Resolves when stopped by the signal. Never rejects. */
@@ -104,7 +102,7 @@ export class NetworkRunner {
   }
 
   private async follow(lead: Lead, signal: AbortSignal, onProgress: () => void): Promise<void> {
-    const { metrics, log, failpoint } = this.dependencies;
+    const { metrics, log, failpoint, witness } = this.dependencies;
     const { network, state, source } = this;
     let mirror: PostgresMirror | undefined;
     try {
@@ -117,6 +115,7 @@ export class NetworkRunner {
       if (state.phase !== 'stopped') state.phase = 'catching-up';
       log.log(`${network.name}: leading, from block ${start.tip.number}, sequence ${start.ledger.sequence}.`);
       const writer = mirror;
+      const checkpoints = new Checkpoints(network, source, witness, log);
       const commits = new Commits();
       const storedHash = (number: bigint) => commits.afterwards(() => writer.hashAt(number));
       const follower = new Follower(source, this.verify, storedHash, {
@@ -139,8 +138,11 @@ export class NetworkRunner {
           metrics.onReorganisation(network.name);
           log.warn(`${network.name}: reorganised, ${depth} blocks deep.`);
         },
-        onFinal: (number) => this.checkpoints.take(writer, lead.client, number),
-        onLevel: () => this.settle(lead),
+        onFinal: (number, page) => checkpoints.take(writer, lead.client, number, page),
+        onLevel: async () => {
+          await checkpoints.keep(writer, lead.client);
+          await this.settle(lead);
+        },
       };
       await consume(follower.follow(start, signal), mirror, start, handlers, commits);
     } catch (error) {

@@ -24,18 +24,21 @@ export function parseRawBlock(encoded: Buffer): RawBlock {
     const parts = RlpReader.over(encoded);
     const header = parts.item();
     const fields = RlpReader.over(header);
-    const body = parts.list();
-    const transactions: Buffer[] = [];
-    // A legacy transaction is a list, a typed one a string that holds its bytes (EIP-2718).
-    while (body.more) transactions.push(body.atList ? body.item() : body.string());
     return {
       hash: keccak256(header),
       parentHash: fields.string(),
       number: fields.skip(7).integer(),
       header,
-      transactions,
+      transactions: signedBytes(parts.list()),
     };
   });
+}
+
+/** Of each transaction in a block's list. A legacy one is a list, a typed one a string that holds its bytes (EIP-2718). */
+export function signedBytes(list: RlpReader): Buffer[] {
+  const transactions: Buffer[] = [];
+  while (list.more) transactions.push(list.atList ? list.item() : list.string());
+  return transactions;
 }
 
 /**
@@ -54,7 +57,7 @@ export function joinRawBlock(block: RawBlock, told: Buffer, receipts: readonly B
   }));
 }
 
-function parseHeader(encoded: Buffer): Header {
+export function parseHeader(encoded: Buffer): Header {
   const fields = RlpReader.over(encoded);
   return {
     parentHash: fields.string(),
@@ -87,7 +90,7 @@ const layouts = {
 type Field = (typeof layouts)[0 | 1 | 2][number];
 
 /** A transaction that is read from its signed bytes as far as somebody asks: most are only hashed. */
-class EncodedTransaction implements FetchedTransaction {
+export class EncodedTransaction implements FetchedTransaction {
   readonly type: number;
   readonly hash = undefined;
   readonly from = undefined;
@@ -187,14 +190,18 @@ class EncodedReceipt implements FetchedReceipt {
     return fieldsOf(this).skip(3).list().count();
   }
   get logs(): FetchedLog[] {
-    const list = fieldsOf(this).skip(3).list();
-    const logs: FetchedLog[] = [];
-    while (list.more) {
-      const log = list.list();
-      logs.push({ address: log.string(), topics: log.list().strings(), data: log.string() });
-    }
-    return logs;
+    return readLogs(fieldsOf(this).skip(3).list());
   }
+}
+
+/** The logs of one receipt. */
+export function readLogs(list: RlpReader): FetchedLog[] {
+  const logs: FetchedLog[] = [];
+  while (list.more) {
+    const log = list.list();
+    logs.push({ address: log.string(), topics: log.list().strings(), data: log.string() });
+  }
+  return logs;
 }
 
 /** By the envelope of a transaction or receipt (EIP-2718); what has none is of type 0. */
@@ -207,7 +214,7 @@ function fieldsOf({ encoded, type }: { encoded: Buffer; type: number }): RlpRead
   return RlpReader.over(encoded, type === 0 ? 0 : 1);
 }
 
-function orMalformed<T>(parse: () => T): T {
+export function orMalformed<T>(parse: () => T): T {
   try {
     return parse();
   } catch (error) {

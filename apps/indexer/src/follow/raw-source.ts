@@ -93,7 +93,7 @@ function getRawReceipts(id: string): RpcCall {
 const UNREADABLE = Buffer.alloc(0);
 
 /** What hex says; where it is none, bytes that nothing can be read from. */
-function bytesOf(hex: unknown): Buffer {
+export function bytesOf(hex: unknown): Buffer {
   if (typeof hex !== 'string') return UNREADABLE;
   const bytes = Buffer.from(hex.slice(2), 'hex');
   return bytes.length * 2 + 2 === hex.length ? bytes : UNREADABLE;

@@ -2,6 +2,7 @@ import { RpcError } from '../../../../libs/chain-client/src/rpc/rpc.error.js';
 import type { RpcHead, RpcTransport } from '../../../../libs/chain-client/src/rpc/transport.js';
 import { toHex } from '../../../../libs/platform/src/bytes.js';
 import type { ChainSource, FetchedBlock, Head, Position, StateProof, Watch } from './chain-source.js';
+import { DatabaseSource } from './database-source.js';
 import { RawSource } from './raw-source.js';
 import {
   parseBlock,
@@ -15,16 +16,19 @@ import {
 const METHOD_NOT_FOUND = -32601;
 
 /**
- * A node behind JSON-RPC. Blocks come as raw bytes where the node gives them (geth over IPC does), else by the standard eth_* methods,
- * with eth_getBlockReceipts where the node has it.
+ * A node behind JSON-RPC. Blocks come as raw bytes where the node gives them (geth over IPC does), ranges of them from its database where that
+ * may be read, else by the standard eth_* methods, with eth_getBlockReceipts where the node has it.
  */
 export class RpcSource implements ChainSource {
   private readonly raw: RawSource;
+  private readonly database: DatabaseSource;
   private hasRaw = false;
+  private hasDatabase = false;
   private hasBlockReceipts = true;
 
   constructor(private readonly rpc: RpcTransport) {
     this.raw = new RawSource(rpc);
+    this.database = new DatabaseSource(rpc);
   }
 
   /** Also finds out what the node can do: another one may answer at the same address after a lost connection. */
@@ -35,7 +39,9 @@ export class RpcSource implements ChainSource {
       { method: 'eth_chainId' },
       { method: 'eth_getBlockByNumber', params: ['0x0', false] },
     ]);
-    return { chainId: BigInt(chainId as string), genesisHash: parseHead(genesis as RpcHead).hash };
+    const { hash: genesisHash } = parseHead(genesis as RpcHead);
+    this.hasDatabase = this.hasRaw && (await this.database.available(genesisHash));
+    return { chainId: BigInt(chainId as string), genesisHash };
   }
 
   async head(): Promise<Head> {
@@ -70,6 +76,8 @@ export class RpcSource implements ChainSource {
   }
 
   async blocksByNumber(from: bigint, to: bigint): Promise<FetchedBlock[]> {
+    const stored = this.hasDatabase ? await this.database.blocksByNumber(from, to) : undefined;
+    if (stored !== undefined) return stored;
     if (this.hasRaw) return this.raw.blocksByNumber(from, to);
     const calls = [];
     for (let number = from; number <= to; number++) {

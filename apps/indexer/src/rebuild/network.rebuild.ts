@@ -99,8 +99,8 @@ export class NetworkRebuild {
         if (state.tip.hash.equals(target.hash)) reached.abort();
       },
       onReorganisation: () => undefined,
-      onFinal: async (number) => {
-        const checkpoint = await this.mirror.dueCheckpoint(number);
+      onFinal: async (number, page) => {
+        const checkpoint = await this.mirror.dueCheckpoint(number, page);
         if (checkpoint) await this.mirror.keepCheckpoint(checkpoint);
       },
     };

@@ -4,7 +4,7 @@ import type { RpcOptions, RpcTransport } from './rpc.types.js';
 import { StreamTransport } from './stream.transport.js';
 import { openWebSocket } from './ws.socket.js';
 
-export type { RpcCall, RpcHead, RpcOptions, RpcTransport } from './rpc.types.js';
+export type { RpcCall, RpcHead, RpcOptions, RpcOutcome, RpcTransport } from './rpc.types.js';
 
 /**
  * A transport to a node's JSON-RPC endpoint. It connects when first used and again whenever the connection was lost; a request in
