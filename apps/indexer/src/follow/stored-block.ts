@@ -21,7 +21,7 @@ export function joinStoredBlock({ hash, header, body, receipts }: StoredBlock): 
     const transactions = signedBytes(RlpReader.over(body).list()).map((encoded) => new EncodedTransaction(encoded));
     const list = RlpReader.over(receipts);
     const own: StoredReceipt[] = [];
-    for (; list.more; own.push(new StoredReceipt(list.item(), transactions[own.length]?.type ?? 0)));
+    while (list.more) own.push(new StoredReceipt(list.item(), transactions[own.length]?.type ?? 0));
     return { hash, header: parseHeader(header), encodedHeader: header, transactions, receipts: own };
   });
 }
