@@ -183,12 +183,19 @@ export function telling(lie: Lie, truths: Told[]): Tell {
       const asked = told.find(({ truth, copy }) => [truth.block.hash, rawOf(copy).hash].includes(params[0] as string));
       return asked ? rawOf(asked.copy).receipts : answer;
     }
-    if (method === 'debug_dbGet') {
-      const key = (params[0] as string).slice(2);
-      const asked = told.find(({ truth }) => key.endsWith(truth.block.hash.slice(2)));
-      return asked ? (storedOf(asked.copy)[key.slice(0, 2)] ?? answer) : answer;
-    }
     return answer;
+  };
+}
+
+/** As `telling`, in the node's database alone: whatever else it is asked it answers truly. */
+export function tellingInDatabase(lie: Lie, [before, truth]: [Told, Told]): Tell {
+  const copy = structuredClone(truth);
+  lie.apply(copy, structuredClone(before));
+  const stored = storedOf(copy);
+  return ({ method, params }, answer) => {
+    if (method !== 'debug_dbGet') return answer;
+    const key = (params[0] as string).slice(2);
+    return key.endsWith(truth.block.hash.slice(2)) ? (stored[key.slice(0, 2)] ?? answer) : answer;
   };
 }
 

@@ -110,10 +110,10 @@ describe('a backfill', () => {
   it('stores the same from raw blocks, from the database, from JSON, and from a node without eth_getBlockReceipts', async () => {
     const rpc = connectRpc(chain.rpcUrl);
     await mirror('raw', lacking(rpc, 'debug_db'));
-    const asked = new Map<string, number>();
-    await mirror('stored', counting(rpc, asked));
-    expect(asked.get('debug_dbGet')).toBeGreaterThan(4 * Number(head - chain.startBlock));
-    expect(asked.get('debug_getRawBlock')).toBeLessThan(10);
+    const answered = new Map<string, number>();
+    await mirror('stored', counting(rpc, answered));
+    expect(answered.get('debug_dbGet')).toBeGreaterThan(4 * Number(head - chain.startBlock));
+    expect(answered.get('debug_getRawBlock')).toBeLessThan(10);
     await mirror('json', lacking(rpc, 'debug_'));
     await mirror('plain', lacking(lacking(rpc, 'debug_'), 'eth_getBlockReceipts'));
     const raw = await rowsOf('raw');
@@ -131,10 +131,23 @@ describe('a backfill', () => {
 
   it('stores the same from a node that moves its blocks into files', async () => {
     const rpc = connectRpc(chain.rpcUrl);
-    const asked = new Map<string, number>();
-    await mirror('filed', counting(filing(rpc, (chain.startBlock + head) / 2n), asked));
-    expect(asked.get('debug_dbAncient')).toBeGreaterThan(100);
+    const answered = new Map<string, number>();
+    const border = (chain.startBlock + head) / 2n;
+    await mirror('filed', counting(filing(rpc, border), answered));
+    expect(answered.get('debug_dbAncient')).toBeGreaterThan(2 * Number(border - chain.startBlock));
+    // The range that crosses the border.
+    expect(answered.get('debug_getRawBlock')).toBeLessThan(Number(border - chain.startBlock));
     expect(await rowsOf('filed')).toEqual(await rowsOf('raw'));
+    await mirror('filed and believed', filing(rpc, border), { trustNode: true });
+    expect(await rowsOf('filed and believed', ['verified'])).toEqual(await rowsOf('raw', ['verified']));
+    await rpc.close();
+  });
+
+  it('asks for nothing where a range is empty', async () => {
+    const rpc = connectRpc(chain.rpcUrl);
+    const source = new RpcSource(rpc);
+    await source.identity();
+    expect(await source.blocksByNumber(head + 1n, head)).toEqual([]);
     await rpc.close();
   });
 

@@ -25,11 +25,14 @@ export function lacking(rpc: RpcTransport, refused: string): RpcTransport {
   );
 }
 
-/** @param asked how often each method was asked for in batches */
-export function counting(rpc: RpcTransport, asked: Map<string, number>): RpcTransport {
-  return over(rpc, (calls) => {
-    for (const { method } of calls) asked.set(method, (asked.get(method) ?? 0) + 1);
-    return rpc.batchSettled(calls);
+/** @param answered how often each method was answered in batches, and not by an error */
+export function counting(rpc: RpcTransport, answered: Map<string, number>): RpcTransport {
+  return over(rpc, async <T>(calls: readonly RpcCall[]) => {
+    const outcomes = await rpc.batchSettled<T>(calls);
+    for (const [index, { method }] of calls.entries()) {
+      if (!outcomes[index]?.error) answered.set(method, (answered.get(method) ?? 0) + 1);
+    }
+    return outcomes;
   });
 }
 

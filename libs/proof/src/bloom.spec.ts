@@ -14,7 +14,8 @@ function expected(values: readonly Uint8Array[]): Buffer {
 }
 
 const address = fc.uint8Array({ minLength: 20, maxLength: 20 });
-const topic = fc.uint8Array({ minLength: 32, maxLength: 32 });
+// 32 bytes where nobody lies.
+const topic = fc.uint8Array({ maxLength: 40 });
 const logs = fc.array(fc.record({ address, topics: fc.array(topic, { maxLength: 4 }) }), { maxLength: 5 });
 
 describe('the bloom of logs', () => {

@@ -3,6 +3,8 @@ import type { Bytes } from './rlp.js';
 
 // Addresses, event signatures and record ids come again and again; at about 200 bytes each a bound of some 2 MB.
 const KNOWN_VALUES = 10_000;
+/** A topic's. What is longer is none, and whoever tells it may tell megabytes. */
+const LONGEST_KNOWN = 32;
 
 /** Of values seen before, their three bits. */
 const known = new Map<string, readonly number[]>();
@@ -22,12 +24,17 @@ function add(bloom: Buffer, value: Bytes): void {
 }
 
 function bitsOf(value: Bytes): readonly number[] {
+  if (value.length > LONGEST_KNOWN) return computed(value);
   const name = Buffer.from(value.buffer, value.byteOffset, value.length).toString('latin1');
   const seen = known.get(name);
   if (seen) return seen;
-  const hash = keccak256(value);
-  const bits = [0, 2, 4].map((at) => hash.readUInt16BE(at) & 0x7ff);
+  const bits = computed(value);
   if (known.size >= KNOWN_VALUES) known.clear();
   known.set(name, bits);
   return bits;
+}
+
+function computed(value: Bytes): readonly number[] {
+  const hash = keccak256(value);
+  return [0, 2, 4].map((at) => hash.readUInt16BE(at) & 0x7ff);
 }

@@ -86,6 +86,26 @@ export class Checkpoints {
     });
   }
 
+  /**
+   * What was answered is heard even where following ends and nothing comes after it.
+   * @param onLate told why it could not be kept, where following failed as well
+   * @throws what following failed with; else as `keep`
+   */
+  async keepAfter(
+    following: Promise<void>,
+    mirror: PostgresMirror,
+    client: PoolClient,
+    onLate: (error: unknown) => Promise<void>,
+  ): Promise<void> {
+    try {
+      await following;
+    } catch (error) {
+      await this.keep(mirror, client).catch(onLate);
+      throw error;
+    }
+    await this.keep(mirror, client);
+  }
+
   private async ask(checkpoint: Checkpoint): Promise<Asked> {
     try {
       const [proven, witnessHash] = await Promise.all([this.prove(checkpoint), this.askWitness(checkpoint)]);

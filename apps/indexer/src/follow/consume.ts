@@ -61,6 +61,7 @@ export async function consume(
         }
         case 'final': {
           const blocks = page;
+          page = []; // not kept beyond its commit
           commits.begin(async () => handlers.onFinal(step.number, blocks));
           break;
         }

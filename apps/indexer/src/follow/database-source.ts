@@ -19,7 +19,7 @@ interface Found {
  * blooms on the way, which follow from the logs (decision 026). Keys and tables: go-ethereum, core/rawdb/schema.go and ancient_scheme.go.
  */
 export class DatabaseSource {
-  /** Whether the next range is looked for in the files to which geth moves blocks that are 90,000 behind its head. */
+  /** Whether the next range is looked for first in the files to which geth moves blocks that are 90,000 behind its head. */
   private inFiles = false;
 
   constructor(private readonly rpc: RpcTransport) {}
@@ -39,11 +39,19 @@ export class DatabaseSource {
   async blocksByNumber(from: bigint, to: bigint): Promise<FetchedBlock[] | undefined> {
     const numbers: bigint[] = [];
     for (let number = from; number <= to; number++) numbers.push(number);
+    if (numbers.length === 0) return [];
+    // Noted before it is asked: several ranges are on their way at once.
     const { inFiles } = this;
-    const found = await (inFiles ? this.findInFiles(numbers) : this.findInStore(numbers));
-    // Not whatever it says by now: several ranges are on their way at once.
-    if (found === undefined) this.inFiles = !inFiles;
+    let found = await this.find(numbers, inFiles);
+    if (found === undefined) {
+      found = await this.find(numbers, !inFiles);
+      if (found !== undefined) this.inFiles = !inFiles;
+    }
     return found && blocksOf(found);
+  }
+
+  private find(numbers: readonly bigint[], inFiles: boolean): Promise<Found | undefined> {
+    return inFiles ? this.findInFiles(numbers) : this.findInStore(numbers);
   }
 
   /** In two rounds: a block is filed under its number and hash. */
@@ -84,7 +92,7 @@ function blocksOf({ hashes, parts, head }: Found): FetchedBlock[] | undefined {
 }
 
 function foundOf(head: RpcOutcome<unknown> | undefined, hashes?: Buffer[], parts?: Buffer[]): Found | undefined {
-  if (head?.error) throw head.error;
+  if (head?.error?.retryable) throw head.error;
   if (!head?.value || hashes === undefined || parts === undefined) return undefined;
   return { hashes, parts, head: head.value as RpcHead };
 }
@@ -94,7 +102,7 @@ function allOf(outcomes: readonly RpcOutcome<Buffer>[]): Buffer[] | undefined {
   const values: Buffer[] = [];
   for (const { value, error } of outcomes) {
     if (error?.retryable) throw error;
-    if (value) values.push(value);
+    if (value?.length) values.push(value);
   }
   return values.length === outcomes.length ? values : undefined;
 }

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { DataSource } from 'typeorm';
 import type { NetworkConfig } from '../../../../libs/platform/src/networks.js';
 import { Commits } from '../commit/commits.js';
-import { type Incident, noteIncident, noteStop, openIncidents, resolveIncidents } from '../commit/incidents.js';
+import { noteIncident, noteStop, openIncidents, resolveIncidents } from '../commit/incidents.js';
 import { assertSameChain, openNetwork } from '../commit/network.rows.js';
 import { type MirrorFailpoint, PostgresMirror } from '../commit/postgres.mirror.js';
 import type { IndexerMetrics } from '../health/metrics.js';
@@ -144,10 +144,10 @@ export class NetworkRunner {
           await this.settle(lead);
         },
       };
-      await consume(follower.follow(start, signal), mirror, start, handlers, commits);
+      const following = consume(follower.follow(start, signal), mirror, start, handlers, commits);
+      await checkpoints.keepAfter(following, mirror, lead.client, (late) => this.note(late, lead, writer));
     } catch (error) {
-      const incident = incidentOf(error);
-      if (incident) await this.note(incident, error, lead, mirror);
+      await this.note(error, lead, mirror);
       throw error;
     }
   }
@@ -204,13 +204,10 @@ export class NetworkRunner {
     this.notePhase();
   }
 
-  /** Puts an incident on record, and raises the alarm unless it may have been an accident. */
-  private async note(
-    incident: Incident,
-    error: unknown,
-    lead: Lead,
-    mirror: PostgresMirror | undefined,
-  ): Promise<void> {
+  /** Puts on record what the error accuses the node of, if anything, and raises the alarm unless it may have been an accident. */
+  private async note(error: unknown, lead: Lead, mirror: PostgresMirror | undefined): Promise<void> {
+    const incident = incidentOf(error);
+    if (incident === undefined) return;
     const { state, network } = this;
     const { log, metrics } = this.dependencies;
     const { detail } = incident;

@@ -69,6 +69,16 @@ const NO_OMMERS = Buffer.from('1dcc4de8dec75d7aab85b567b6ccd41ad312451b948a7413f
  * @throws MismatchError
  */
 export function verifyBlock(fetched: FetchedBlock, options: BlockVerifierOptions): VerifiedBlock {
+  try {
+    return verify(fetched, options);
+  } catch (error) {
+    // Bytes that are read only where somebody asks, and aren't what they should be.
+    if (!(error instanceof RangeError)) throw error;
+    throw new MismatchError(fetched.header.number, fetched.hash, `it can't be read: ${error.message}.`);
+  }
+}
+
+function verify(fetched: FetchedBlock, options: BlockVerifierOptions): VerifiedBlock {
   const { header, hash } = fetched;
   const fail = (detail: string): never => {
     throw new MismatchError(header.number, hash, detail);
